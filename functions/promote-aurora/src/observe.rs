@@ -1,0 +1,153 @@
+//! The facts of an incident, gathered at once. What could not be learned is in there as unknown, with the reason.
+
+use std::time::Duration;
+
+use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
+use holdfast_aws::Failure;
+use holdfast_aws::failure::causes;
+use holdfast_domain::arn::ClusterArn;
+use holdfast_domain::incident::{ClusterState, Incident, Phase};
+use holdfast_domain::lag::Lag;
+use holdfast_domain::order::Price;
+use holdfast_domain::promotion::{Facts, Observed};
+use holdfast_domain::quorum::{Quorum, ReceivedVote, verdict};
+use holdfast_domain::vote::Vote;
+use holdfast_domain::{Region, Timestamp, age, distance};
+
+use crate::Run;
+use crate::rds::Rds;
+
+/// How often votes are read again to see whether they advance, a second apart: one observer round and a little.
+const VOTE_LOOKS_MAX: usize = 7;
+/// How far back the lag metric is looked for. It has one point a minute.
+const LAG_WINDOW: Duration = Duration::from_secs(900);
+
+impl Run<'_> {
+    /// Everything that the incident's phase makes worth knowing.
+    pub(crate) async fn facts(&self, state: &ClusterState, incident: &Incident) -> Result<Facts, Failure> {
+        let topology = &self.startup.config.topology;
+        let cluster_of = |region: &Region| topology.data_region(region).map(|data| data.cluster_arn.clone());
+        let (Some(source), Some(target)) = (cluster_of(&incident.from), cluster_of(&incident.to)) else {
+            let why = format!("{incident}: the topology does not know its Regions; was the configuration changed?");
+            return Err(Failure::NothingChanged(why));
+        };
+        let unneeded = || "not looked at in this phase".to_owned();
+        let mut facts = Facts {
+            incident: incident.clone(),
+            quorum: Quorum::Unknown { why: unneeded(), evidence_age: None },
+            global_cluster: Observed::Unseen { why: unneeded() },
+            target_cluster: Observed::Unseen { why: unneeded() },
+            lag: Lag::Unknown { why: unneeded() },
+            price: Price::Unknown { why: "attempts are not yet compared with the standby's ledger".into() },
+            promoted_at: state.promoted_at.get(&incident.to).copied(),
+            freeze: state.freeze.clone(),
+            source,
+            target,
+        };
+        let rds = Rds::in_region(&self.startup.sdk, &self.startup.region);
+        match incident.phase {
+            Phase::Suspected | Phase::Confirmed | Phase::AwaitingApproval | Phase::Blocked => {
+                let (quorum, global_cluster, target_cluster, lag) = tokio::join!(
+                    self.quorum(&incident.from),
+                    rds.global_cluster(&topology.global_cluster),
+                    rds.target_cluster(&facts.target),
+                    self.lag(&facts.target, &incident.from)
+                );
+                facts = Facts { quorum, global_cluster, target_cluster, lag, ..facts };
+            }
+            Phase::Promoting => {
+                facts.global_cluster = rds.global_cluster(&topology.global_cluster).await;
+                if facts.target_is_sole_writer() {
+                    facts.target_cluster = rds.target_cluster(&facts.target).await;
+                }
+            }
+            Phase::Restored | Phase::Reconciling => facts.quorum = self.quorum(&incident.from).await,
+            Phase::Fencing | Phase::Proving | Phase::Dismissed | Phase::Failed | Phase::Closed => {}
+        }
+        Ok(facts)
+    }
+
+    /// What the votes say about a Region. Votes that look stale are watched for a round: the clocks may differ.
+    pub(crate) async fn quorum(&self, subject: &Region) -> Quorum {
+        let policy = &self.startup.config.policy;
+        let topology = &self.startup.config.topology;
+        let coordination = self.startup.coordination();
+        let mut first: Option<Vec<Vote>> = None;
+        let mut look = 0;
+        loop {
+            look += 1;
+            let votes = match coordination.votes().await {
+                Ok(votes) => votes,
+                Err(error) => return Quorum::Unknown { why: error.to_string(), evidence_age: None },
+            };
+            let now = self.startup.now();
+            let first = first.get_or_insert_with(|| votes.clone());
+            let received: Vec<ReceivedVote> = votes
+                .into_iter()
+                .map(|vote| {
+                    let then = first.iter().find(|earlier| earlier.observer == vote.observer);
+                    let seen_to_advance = then.is_none_or(|then| vote.sequence > then.sequence) && look > 1;
+                    ReceivedVote { vote, seen_to_advance }
+                })
+                .collect();
+            let quorum = verdict(subject, topology.observers(), &received, policy, now);
+            let stale = received.iter().any(|received| {
+                let counts = received.vote.observer != *subject;
+                counts && !received.seen_to_advance && distance(received.vote.at, now) > policy.vote_age_max()
+            });
+            let may_change = matches!(quorum, Quorum::Unknown { .. }) && stale;
+            if !may_change || look >= VOTE_LOOKS_MAX || self.time_left().is_zero() {
+                return quorum;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// The lag as CloudWatch last had it in this Region: only the secondary has the metric, and it outlives the primary.
+    async fn lag(&self, target: &ClusterArn, from: &Region) -> Lag {
+        let now = self.startup.now();
+        match self.newest_lag(target, from, now).await {
+            Ok(Some((lag_ms, at))) => Lag::Known { lag: Duration::from_millis(lag_ms), age: age(at, now) },
+            Ok(None) => Lag::Unknown {
+                why: format!("AuroraGlobalDBRPOLag has no point in the last {} minutes", LAG_WINDOW.as_secs() / 60),
+            },
+            Err(why) => Lag::Unknown { why },
+        }
+    }
+
+    async fn newest_lag(
+        &self,
+        target: &ClusterArn,
+        from: &Region,
+        now: Timestamp,
+    ) -> Result<Option<(u64, Timestamp)>, String> {
+        let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
+        let metric = Metric::builder()
+            .namespace("AWS/RDS")
+            .metric_name("AuroraGlobalDBRPOLag")
+            .dimensions(dimension("DBClusterIdentifier", target.identifier()))
+            .dimensions(dimension("SourceRegion", from.as_str()))
+            .build();
+        let query = MetricDataQuery::builder()
+            .id("rpo_lag")
+            .metric_stat(MetricStat::builder().metric(metric).period(60).stat("Maximum").build())
+            .build();
+        let seconds = |at: Timestamp| aws_smithy_types::DateTime::from_secs(at.as_second());
+        let answer = aws_sdk_cloudwatch::Client::new(&self.startup.sdk)
+            .get_metric_data()
+            .metric_data_queries(query)
+            .start_time(seconds(now.checked_sub(LAG_WINDOW).unwrap_or(now)))
+            .end_time(seconds(now.checked_add(Duration::from_secs(60)).unwrap_or(now)))
+            .scan_by(ScanBy::TimestampDescending)
+            .send()
+            .await
+            .map_err(|error| format!("GetMetricData failed: {}", causes(&error)))?;
+        let Some(result) = answer.metric_data_results().first() else { return Ok(None) };
+        let newest = result.timestamps().iter().zip(result.values()).max_by_key(|(at, _)| at.secs());
+        let Some((at, value)) = newest else { return Ok(None) };
+        // Round up: a lag of half a millisecond is not none.
+        let lag_ms = format!("{:.0}", value.ceil()).parse().map_err(|_| format!("the metric's value is {value}"))?;
+        let at = Timestamp::from_second(at.secs()).map_err(|error| error.to_string())?;
+        Ok(Some((lag_ms, at)))
+    }
+}

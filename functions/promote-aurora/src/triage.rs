@@ -1,0 +1,125 @@
+//! From a suspicion to an incident, or to nothing.
+
+use holdfast_aws::Failure;
+use holdfast_domain::event::Event;
+use holdfast_domain::incident::{ClusterState, Opening, Phase, Verb};
+use holdfast_domain::promotion::Observed;
+use holdfast_domain::quorum::Quorum;
+use serde_json::{Value, json};
+
+use crate::drive::busy;
+use crate::rds::Rds;
+use crate::{Run, unread};
+
+impl Run<'_> {
+    /// Looks at the other data Region. `page_if_unknown`: somebody outside the observers has raised an alarm, so
+    /// that an unknown quorum is a guard to be paged and not a silence.
+    pub(crate) async fn triage(&self, raised_by: &str, page_if_unknown: bool) -> Result<Value, Failure> {
+        let state = self.startup.coordination().cluster_state().await.map_err(unread)?;
+        if self.is_mine(&state) && state.incident.as_ref().is_some_and(|incident| !settled(incident.phase)) {
+            return self.drive(state).await;
+        }
+        let Some(peer) = self.startup.config.topology.peer_of(&self.startup.region) else {
+            return Ok(json!({"done": "nothing", "why": "this Region has no peer"}));
+        };
+        let quorum = self.quorum(&peer.region).await;
+        tracing::info!(subject = %peer.region, "{}: {quorum}", peer.region);
+        match &quorum {
+            Quorum::Dark(proof) => {
+                let rds = Rds::in_region(&self.startup.sdk, &self.startup.region);
+                let cluster = rds.global_cluster(&self.startup.config.topology.global_cluster).await;
+                if self.holds_the_writer(&cluster) {
+                    let event = Event::StandbyDark { subject: peer.region.clone(), proof: proof.clone() };
+                    self.publish(&event).await?;
+                    return Ok(json!({"done": "told", "why": "this Region holds the writer; the standby is dark"}));
+                }
+            }
+            Quorum::Unknown { .. } if page_if_unknown => {}
+            Quorum::Unknown { .. }
+            | Quorum::StillHeard { .. }
+            | Quorum::Grey { .. }
+            | Quorum::Split { .. }
+            | Quorum::Wavering
+            | Quorum::Alive => {
+                return Ok(json!({"done": "nothing", "why": format!("{}: {quorum}", peer.region)}));
+            }
+        }
+        let opening = Opening {
+            verb: Verb::Failover,
+            from: peer.region.clone(),
+            to: self.startup.region.clone(),
+            raised_by: raised_by.to_owned(),
+            approval: None,
+        };
+        self.open_and_drive(state, opening).await
+    }
+
+    /// Opens an incident under this driver and takes it as far as it goes.
+    pub(crate) async fn open_and_drive(&self, state: ClusterState, opening: Opening) -> Result<Value, Failure> {
+        let Some(mut state) = self.outwait_driver(state).await? else { return Ok(busy()) };
+        if self.is_mine(&state) && state.incident.as_ref().is_some_and(|incident| !settled(incident.phase)) {
+            return self.drive(state).await;
+        }
+        let superseded = state.incident.clone();
+        state.open(opening, self.startup.now());
+        state.driver = Some(self.invocation.id.clone());
+        state.version += 1;
+        let coordination = self.startup.coordination();
+        if let Some(superseded) = superseded {
+            coordination.archive(&superseded).await.map_err(unread)?;
+        }
+        coordination.save_cluster_state(&state).await.map_err(unread)?;
+        self.drive(state).await
+    }
+
+    /// Once a minute: an incident whose driver fell silent is resumed, and a suspicion that got lost is raised.
+    pub(crate) async fn tick(&self) -> Result<Value, Failure> {
+        let state = self.startup.coordination().cluster_state().await.map_err(unread)?;
+        let unfinished = state.open_incident().is_some() || state.driver.is_some();
+        if self.is_mine(&state) && unfinished {
+            self.drive(state).await
+        } else {
+            self.triage("the schedule", false).await
+        }
+    }
+
+    /// Takes this Region's open incident further, if there is one.
+    pub(crate) async fn resume(&self) -> Result<Value, Failure> {
+        let state = self.startup.coordination().cluster_state().await.map_err(unread)?;
+        let unfinished = state.open_incident().is_some() || state.driver.is_some();
+        if self.is_mine(&state) && unfinished {
+            return self.drive(state).await;
+        }
+        Ok(json!({"done": "nothing", "why": "no incident is open towards this Region"}))
+    }
+
+    /// The incident promotes this Region: nobody else drives it.
+    pub(crate) fn is_mine(&self, state: &ClusterState) -> bool {
+        state.incident.as_ref().is_some_and(|incident| incident.to == self.startup.region)
+    }
+
+    fn holds_the_writer(&self, cluster: &Observed<holdfast_domain::promotion::GlobalCluster>) -> bool {
+        match cluster {
+            Observed::Seen(cluster) => {
+                cluster.members.iter().any(|member| member.is_writer && *member.arn.region() == self.startup.region)
+                    && cluster.operation.is_none()
+            }
+            Observed::Unseen { .. } => false,
+        }
+    }
+}
+
+/// Writes are back or it is over: a new suspicion is a new incident.
+fn settled(phase: Phase) -> bool {
+    match phase {
+        Phase::Restored | Phase::Reconciling | Phase::Dismissed | Phase::Closed => true,
+        Phase::Suspected
+        | Phase::Confirmed
+        | Phase::AwaitingApproval
+        | Phase::Blocked
+        | Phase::Fencing
+        | Phase::Promoting
+        | Phase::Proving
+        | Phase::Failed => false,
+    }
+}

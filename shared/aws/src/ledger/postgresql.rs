@@ -1,0 +1,146 @@
+//! The ledger on Aurora PostgreSQL: TLS with the RDS authorities, and an IAM token for a password.
+
+use std::sync::Arc;
+
+use aws_sdk_rds::auth_token::{AuthTokenGenerator, Config as TokenConfig};
+use aws_types::SdkConfig;
+use holdfast_domain::topology::Topology;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use tokio_postgres::{Client, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{FENCE_WRITE_MAX, Ledger, LedgerError, LedgerFuture};
+
+/// A connection is made for each try: the endpoint's address changes with the promotion that is being proven.
+#[derive(Debug)]
+pub struct PostgresLedger {
+    sdk: SdkConfig,
+    endpoint: String,
+    port: u16,
+    database: String,
+    user: String,
+    ca_file: Option<String>,
+    password: Option<String>,
+}
+
+impl PostgresLedger {
+    /// A ledger behind the writer endpoint. A `password` (tests, self-managed PostgreSQL) replaces the IAM token.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, topology: &Topology, password: Option<String>) -> Self {
+        let access = &topology.ledger;
+        Self {
+            sdk: sdk.clone(),
+            endpoint: topology.writer_endpoint.clone(),
+            port: access.port,
+            database: access.database.clone(),
+            user: access.user.clone(),
+            ca_file: access.ca_file.clone(),
+            password,
+        }
+    }
+
+    async fn write(&self, epoch: u64) -> Result<(), LedgerError> {
+        let epoch_number = i64::try_from(epoch).map_err(|error| self.statement(&error))?;
+        let client = self.connect().await?;
+        let row = client.query_one("SELECT pg_is_in_recovery()", &[]).await.map_err(|error| self.statement(&error))?;
+        if row.try_get::<_, bool>(0).map_err(|error| self.statement(&error))? {
+            return Err(LedgerError::InRecovery { endpoint: self.endpoint.clone() });
+        }
+        let raise = "UPDATE holdfast_fence SET epoch = $1, written_at = now() WHERE epoch <= $1";
+        let first = "INSERT INTO holdfast_fence (epoch, written_at) SELECT $1::bigint, now() WHERE NOT EXISTS (SELECT FROM holdfast_fence)";
+        for statement in [raise, first] {
+            let rows = client.execute(statement, &[&epoch_number]).await.map_err(|error| self.statement(&error))?;
+            if rows > 0 {
+                return Ok(());
+            }
+        }
+        Err(LedgerError::FencedOff { epoch })
+    }
+
+    async fn connect(&self) -> Result<Client, LedgerError> {
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(&self.endpoint)
+            .port(self.port)
+            .dbname(&self.database)
+            .user(&self.user)
+            .password(self.password().await?)
+            .connect_timeout(FENCE_WRITE_MAX)
+            .application_name("holdfast");
+        match &self.ca_file {
+            Some(file) => {
+                config.ssl_mode(tokio_postgres::config::SslMode::Require);
+                let (client, connection) =
+                    config.connect(tls(file)?).await.map_err(|error| self.unreachable(&error))?;
+                tokio::spawn(connection);
+                Ok(client)
+            }
+            None if is_local(&self.endpoint) => {
+                let (client, connection) = config.connect(NoTls).await.map_err(|error| self.unreachable(&error))?;
+                tokio::spawn(connection);
+                Ok(client)
+            }
+            None => Err(LedgerError::Configuration {
+                why: format!(
+                    "{} is not on this machine, so the connection needs TLS; put the RDS certificate bundle into the package and name it in topology.ledger.ca_file",
+                    self.endpoint
+                ),
+            }),
+        }
+    }
+
+    async fn password(&self) -> Result<String, LedgerError> {
+        if let Some(password) = &self.password {
+            return Ok(password.clone());
+        }
+        let not_signed = |why: String| LedgerError::Configuration { why: format!("no IAM token: {why}") };
+        let config = TokenConfig::builder()
+            .hostname(&self.endpoint)
+            .port(u64::from(self.port))
+            .username(&self.user)
+            .build()
+            .map_err(|error| not_signed(error.to_string()))?;
+        let token = AuthTokenGenerator::new(config).auth_token(&self.sdk).await;
+        token.map(|token| token.to_string()).map_err(|error| not_signed(error.to_string()))
+    }
+
+    fn unreachable(&self, error: &tokio_postgres::Error) -> LedgerError {
+        LedgerError::Unreachable { endpoint: self.endpoint.clone(), why: crate::failure::causes(error) }
+    }
+
+    fn statement(&self, error: &(dyn std::error::Error + 'static)) -> LedgerError {
+        LedgerError::Statement { why: crate::failure::causes(error) }
+    }
+}
+
+impl Ledger for PostgresLedger {
+    fn write_fence_row(&self, epoch: u64) -> LedgerFuture<'_> {
+        Box::pin(async move {
+            match tokio::time::timeout(FENCE_WRITE_MAX, self.write(epoch)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(LedgerError::TimedOut { endpoint: self.endpoint.clone() }),
+            }
+        })
+    }
+}
+
+/// Only these may be spoken to without TLS.
+fn is_local(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "::1") || host.starts_with('/')
+}
+
+fn tls(ca_file: &str) -> Result<MakeRustlsConnect, LedgerError> {
+    let unreadable = |why: String| LedgerError::Configuration { why: format!("{ca_file}: {why}") };
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca_file).map_err(|error| unreadable(error.to_string()))? {
+        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
+        roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+    }
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unreadable(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}

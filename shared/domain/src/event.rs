@@ -1,0 +1,89 @@
+//! What the functions tell each other on the event bus: source `holdfast`, the variant's name as detail-type.
+
+use serde::{Deserialize, Serialize};
+
+use crate::incident::Incident;
+use crate::quorum::{DarkProof, Quorum};
+use crate::{Region, Timestamp};
+
+/// The `source` of every Holdfast event.
+pub const SOURCE: &str = "holdfast";
+
+/// An event of Holdfast's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event")]
+pub enum Event {
+    /// Two observers outside a Region find it dark.
+    RegionSuspected {
+        /// The dark Region.
+        subject: Region,
+        /// Who says so in this event; the proof names both.
+        observer: Region,
+        /// The proof as that observer had it.
+        proof: DarkProof,
+    },
+    /// Something is wrong that no machine should act on: a person must look.
+    RegionDoubtful {
+        /// The Region.
+        subject: Region,
+        /// Who says so.
+        observer: Region,
+        /// What is wrong: grey, split, or still heard.
+        quorum: Quorum,
+    },
+    /// A dark Region that does not hold the writer: nothing to promote, redundancy gone.
+    StandbyDark {
+        /// The dark Region.
+        subject: Region,
+        /// The proof.
+        proof: DarkProof,
+    },
+    /// An incident entered a phase.
+    IncidentAdvanced {
+        /// The incident as it now stands.
+        incident: Box<Incident>,
+    },
+    /// An incident's promotion takes longer than the policy's patience.
+    PromotionSlow {
+        /// The incident.
+        incident: Box<Incident>,
+        /// What is being waited for.
+        waiting_for: String,
+    },
+    /// RDS said something about a global cluster that a person must know.
+    DatabaseNotice {
+        /// The RDS event, such as `RDS-EVENT-0391`.
+        event_id: String,
+        /// What RDS said.
+        message: String,
+        /// What it means and what to do.
+        meaning: String,
+        /// When RDS says it happened.
+        at: Option<Timestamp>,
+    },
+    /// Something arrived that no function could name; it is in the dead-letter queue.
+    TriggerRefused {
+        /// Which function refused it.
+        function: String,
+        /// Where.
+        region: Region,
+        /// What was expected.
+        problem: String,
+    },
+}
+
+impl Event {
+    /// The event's `detail-type` on the bus.
+    #[must_use]
+    pub fn detail_type(&self) -> &'static str {
+        match self {
+            Self::RegionSuspected { .. } => "RegionSuspected",
+            Self::RegionDoubtful { .. } => "RegionDoubtful",
+            Self::StandbyDark { .. } => "StandbyDark",
+            Self::IncidentAdvanced { .. } => "IncidentAdvanced",
+            Self::PromotionSlow { .. } => "PromotionSlow",
+            Self::DatabaseNotice { .. } => "DatabaseNotice",
+            Self::TriggerRefused { .. } => "TriggerRefused",
+        }
+    }
+}

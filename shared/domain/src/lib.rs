@@ -1,0 +1,35 @@
+#![doc = include_str!("../README.md")]
+
+pub mod arn;
+pub mod blocked;
+pub mod config;
+pub mod event;
+pub mod incident;
+pub mod lag;
+pub mod money;
+pub mod order;
+pub mod page;
+pub mod policy;
+pub mod promotion;
+pub mod quorum;
+pub mod region;
+pub mod topology;
+pub mod trigger;
+pub mod vote;
+
+pub use region::Region;
+
+/// A point in time; every decision takes the present as one of these.
+pub type Timestamp = jiff::Timestamp;
+
+/// How long ago `then` was, in whole seconds; a `then` in the future (clock skew) counts as just now.
+#[must_use]
+pub fn age(then: Timestamp, now: Timestamp) -> std::time::Duration {
+    now.duration_since(then).try_into().unwrap_or_default()
+}
+
+/// Milliseconds between two instants, whatever their order: what clock skew must be judged by.
+#[must_use]
+pub fn distance(one: Timestamp, other: Timestamp) -> std::time::Duration {
+    one.duration_since(other).unsigned_abs()
+}

@@ -1,0 +1,128 @@
+use super::*;
+use crate::blocked::{Blocked, Guard};
+use crate::config::Config;
+use crate::incident::{ClusterState, Opening};
+use crate::quorum::{DarkProof, Quorum};
+
+fn topology() -> Topology {
+    Config::parse(include_str!("../../../../events/config.example.json")).unwrap().topology
+}
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+fn region(code: &str) -> Region {
+    Region::new(code).unwrap()
+}
+
+fn incident(phase: Phase) -> Incident {
+    let mut state = ClusterState { epoch: 6, ..ClusterState::default() };
+    let opening = Opening {
+        verb: Verb::Failover,
+        from: region("eu-west-1"),
+        to: region("eu-west-2"),
+        raised_by: "observers".into(),
+        approval: None,
+    };
+    state.open(opening, at(0));
+    let mut incident = state.incident.unwrap();
+    incident.phase = phase;
+    incident
+}
+
+fn page(phase: Phase) -> Option<Page> {
+    compose(&Event::IncidentAdvanced { incident: Box::new(incident(phase)) }, &topology())
+}
+
+#[test]
+fn every_phase_that_needs_a_person_has_a_page_with_a_headline_for_a_lock_screen() {
+    for phase in Phase::ALL.into_iter().filter(|phase| *phase != Phase::Suspected) {
+        let page = page(phase).unwrap();
+        assert!(!page.headline.is_empty() && page.headline.len() <= 140, "{phase}: {}", page.headline);
+        assert!(page.body.contains("aws lambda invoke --region eu-west-2"), "{phase}: {}", page.body);
+    }
+}
+
+#[test]
+fn a_page_never_leans_on_the_dark_region() {
+    assert_eq!(page(Phase::Confirmed).unwrap().avoid, Some(region("eu-west-1")));
+    let topics = topology().page_topics(&region("eu-west-2"), Some(&region("eu-west-1")));
+    let regions: Vec<&str> = topics.iter().map(|(region, _)| region.as_str()).collect();
+    assert_eq!(regions, ["eu-west-2", "eu-central-1"]);
+}
+
+#[test]
+fn an_approval_page_carries_both_commands() {
+    let page = page(Phase::AwaitingApproval).unwrap();
+    assert!(page.body.contains(r#"{"action":"approve","incident":"e7""#), "{}", page.body);
+    assert!(page.body.contains(r#"{"action":"veto","incident":"e7""#), "{}", page.body);
+}
+
+#[test]
+fn a_blocked_page_names_guard_evidence_and_override() {
+    let mut incident = incident(Phase::Blocked);
+    incident.blocked = vec![Blocked {
+        guard: Guard::LagUnknown,
+        evidence: "no points".into(),
+        evidence_age: None,
+        override_with: "approve e7".into(),
+    }];
+    let page = compose(&Event::IncidentAdvanced { incident: Box::new(incident) }, &topology()).unwrap();
+    assert_eq!(page.kind, "Blocked:lag_unknown");
+    assert!(page.body.contains("lag_unknown: no points; to go on: approve e7"), "{}", page.body);
+}
+
+#[test]
+fn the_same_state_is_paged_once() {
+    let confirmed = page(Phase::Confirmed).unwrap();
+    assert_eq!(confirmed.delivery(None, at(0)), Delivery::Send);
+    let record = confirmed.remembered(None, at(0));
+    assert_eq!(confirmed.delivery(Some(&record), at(5)), Delivery::Skip);
+    assert_eq!(page(Phase::AwaitingApproval).unwrap().delivery(Some(&record), at(5)), Delivery::Send);
+}
+
+#[test]
+fn fencing_promoting_and_proving_are_the_same_page_as_confirmed() {
+    let record = page(Phase::Confirmed).unwrap().remembered(None, at(0));
+    for phase in [Phase::Fencing, Phase::Promoting, Phase::Proving] {
+        assert_eq!(page(phase).unwrap().delivery(Some(&record), at(5)), Delivery::Skip, "{phase}");
+    }
+}
+
+#[test]
+fn a_late_lower_state_does_not_reopen_a_settled_incident() {
+    let record = page(Phase::Restored).unwrap().remembered(None, at(0));
+    assert_eq!(page(Phase::Confirmed).unwrap().delivery(Some(&record), at(1)), Delivery::Skip);
+    assert_eq!(page(Phase::Closed).unwrap().delivery(Some(&record), at(1)), Delivery::Send);
+}
+
+#[test]
+fn a_lasting_doubt_is_paged_once_and_again_after_ten_quiet_minutes() {
+    let quorum = Quorum::Grey { since: None };
+    let event = Event::RegionDoubtful { subject: region("eu-west-1"), observer: region("eu-central-1"), quorum };
+    let page = compose(&event, &topology()).unwrap();
+    let mut record = page.remembered(None, at(0));
+    for minute in 1..60 {
+        assert_eq!(page.delivery(Some(&record), at(minute * 61)), Delivery::Heard);
+        record = page.remembered(Some(record), at(minute * 61));
+    }
+    assert_eq!(page.delivery(Some(&record), at(59 * 61 + 601)), Delivery::Send);
+}
+
+#[test]
+fn the_thread_is_the_same_from_every_region() {
+    let dark = |observer: &str| Event::RegionDoubtful {
+        subject: region("eu-west-1"),
+        observer: region(observer),
+        quorum: Quorum::StillHeard { beats_since: 3 },
+    };
+    let one = compose(&dark("eu-west-2"), &topology()).unwrap();
+    let other = compose(&dark("eu-central-1"), &topology()).unwrap();
+    assert_eq!((one.thread, one.kind), (other.thread, other.kind));
+}
+
+#[test]
+fn a_dark_standby_is_a_page_although_nothing_is_promoted() {
+    let proof = DarkProof { observers: vec![], since: at(0), oldest_vote_age: Duration::ZERO };
+    let page = compose(&Event::StandbyDark { subject: region("eu-west-2"), proof }, &topology()).unwrap();
+    assert_eq!(page.severity, Severity::Critical);
+}

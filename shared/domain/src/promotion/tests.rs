@@ -1,0 +1,598 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::Region;
+use crate::blocked::Guard;
+use crate::incident::{Approval, ClusterState, Intent, Opening, Veto};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+fn arn(region: &str) -> ClusterArn {
+    ClusterArn::parse(&format!("arn:aws:rds:{region}:123456789012:cluster:payments-{region}")).unwrap()
+}
+fn region(code: &str) -> Region {
+    Region::new(code).unwrap()
+}
+
+fn policy(mode: Mode) -> Policy {
+    let json =
+        r#"{"standing_acceptance":{"accepted_by":"cfo","expires_at":"2030-01-01T00:00:00Z","lag_max_seconds":10}}"#;
+    Policy { mode, ..serde_json::from_str(json).unwrap() }
+}
+
+fn approval(overrides: &[Guard]) -> Option<Approval> {
+    let overrides: BTreeSet<Guard> = overrides.iter().copied().collect();
+    Some(Approval { by: "ada".into(), comment: String::new(), at: at(0), overrides })
+}
+
+fn proof() -> DarkProof {
+    DarkProof { observers: Vec::new(), since: at(-8), oldest_vote_age: Duration::from_secs(1) }
+}
+
+/// Dublin dark, London ready: what `auto` mode fails over on.
+fn facts(phase: Phase) -> Facts {
+    let mut state = ClusterState::default();
+    let opening = Opening {
+        verb: Verb::Failover,
+        from: region("eu-west-1"),
+        to: region("eu-west-2"),
+        raised_by: "a test".into(),
+        approval: None,
+    };
+    state.open(opening, at(-1));
+    let mut incident = state.incident.unwrap();
+    incident.phase = phase;
+    incident.proof = Some(proof());
+    let member = |region: &str, is_writer| Member { arn: arn(region), is_writer, connected: Some(true) };
+    let instance = Instance { id: "payments-eu-west-2-1".into(), status: "available".into(), is_writer: true };
+    Facts {
+        incident,
+        source: arn("eu-west-1"),
+        target: arn("eu-west-2"),
+        quorum: Quorum::Dark(proof()),
+        global_cluster: Observed::Seen(GlobalCluster {
+            status: "available".into(),
+            engine_version: Some("16.4".into()),
+            members: vec![member("eu-west-1", true), member("eu-west-2", false)],
+            operation: None,
+        }),
+        target_cluster: Observed::Seen(TargetCluster {
+            status: "available".into(),
+            engine_version: Some("16.4".into()),
+            instances: vec![instance],
+        }),
+        lag: Lag::Known { lag: Duration::from_millis(120), age: Duration::from_secs(60) },
+        price: Price::Unknown { why: "a test".into() },
+        promoted_at: None,
+        freeze: None,
+    }
+}
+
+fn cluster(facts: &mut Facts) -> &mut GlobalCluster {
+    match &mut facts.global_cluster {
+        Observed::Seen(cluster) => cluster,
+        Observed::Unseen { .. } => unreachable!("the facts of these tests have one"),
+    }
+}
+fn target(facts: &mut Facts) -> &mut TargetCluster {
+    match &mut facts.target_cluster {
+        Observed::Seen(target) => target,
+        Observed::Unseen { .. } => unreachable!("the facts of these tests have one"),
+    }
+}
+
+#[track_caller]
+fn check(phase: Phase, mode: Mode, change: impl FnOnce(&mut Facts), expected: fn(&Decision) -> bool) {
+    let mut facts = facts(phase);
+    change(&mut facts);
+    let decision = decide(&facts, &policy(mode), at(0));
+    assert!(expected(&decision), "{decision:?}");
+}
+
+#[track_caller]
+fn blocked_by(mode: Mode, change: impl FnOnce(&mut Facts), expected: &[Guard]) {
+    let mut facts = facts(Phase::Suspected);
+    change(&mut facts);
+    let decision = decide(&facts, &policy(mode), at(0));
+    let Decision::Block(blocked) = &decision else { panic!("not blocked: {decision:?}") };
+    assert_eq!(blocked.iter().map(|block| block.guard).collect::<Vec<_>>(), expected, "{decision}");
+    for block in blocked {
+        assert!(!block.evidence.is_empty() && !block.override_with.is_empty(), "{block:?}");
+    }
+}
+
+#[test]
+fn a_dark_primary_and_a_ready_standby_are_confirmed() {
+    check(Phase::Suspected, Mode::Auto, |_| {}, |it| matches!(it, Decision::Confirm(Some(_))));
+}
+#[test]
+fn auto_mode_fences_with_a_failover_that_allows_loss() {
+    check(
+        Phase::Confirmed,
+        Mode::Auto,
+        |_| {},
+        |it| matches!(it, Decision::Fence(order) if order.allows_data_loss() && *order.target() == arn("eu-west-2")),
+    );
+}
+#[test]
+fn approve_mode_asks_a_person() {
+    check(Phase::Confirmed, Mode::Approve, |_| {}, |it| matches!(it, Decision::AskApproval { veto_until: None, .. }));
+}
+#[test]
+fn approve_mode_waits_for_ever_without_a_countdown() {
+    check(Phase::AwaitingApproval, Mode::Approve, |_| {}, |it| matches!(it, Decision::Rest { .. }));
+}
+#[test]
+fn an_approval_goes_on() {
+    check(
+        Phase::AwaitingApproval,
+        Mode::Approve,
+        |facts| facts.incident.approval = approval(&[]),
+        |it| matches!(it, Decision::Fence(Order::Failover(order)) if order.acceptance().to_string().contains("ada")),
+    );
+}
+#[test]
+fn a_countdown_that_ran_out_goes_on_and_one_that_runs_waits() {
+    let mut policy = policy(Mode::Approve);
+    policy.approve_countdown_seconds = Some(60);
+    let mut facts = facts(Phase::Confirmed);
+    assert!(matches!(
+        decide(&facts, &policy, at(0)),
+        Decision::AskApproval { veto_until: Some(deadline), .. } if deadline == at(60)
+    ));
+    facts.incident.phase = Phase::AwaitingApproval;
+    facts.incident.veto_until = Some(at(60));
+    assert!(matches!(decide(&facts, &policy, at(59)), Decision::Rest { .. }));
+    assert!(matches!(decide(&facts, &policy, at(60)), Decision::Fence(_)));
+}
+#[test]
+fn a_countdown_with_an_unknown_lag_does_not_run_out_into_a_failover() {
+    let mut policy = policy(Mode::Approve);
+    policy.approve_countdown_seconds = Some(60);
+    let mut facts = facts(Phase::AwaitingApproval);
+    facts.incident.veto_until = Some(at(60));
+    facts.lag = Lag::Unknown { why: "dark".into() };
+    assert!(matches!(decide(&facts, &policy, at(61)), Decision::Block(_)));
+}
+#[test]
+fn observe_mode_says_what_it_would_do_and_stops() {
+    check(
+        Phase::Confirmed,
+        Mode::Observe,
+        |_| {},
+        |it| matches!(it, Decision::Block(blocked) if blocked[0].guard == Guard::ObserveMode && blocked[0].evidence.contains("fail over to")),
+    );
+}
+#[test]
+fn a_standing_acceptance_that_ran_out_asks_a_person() {
+    let facts = facts(Phase::Confirmed);
+    let mut policy = policy(Mode::Auto);
+    policy.standing_acceptance.as_mut().unwrap().expires_at = at(-1);
+    assert!(
+        matches!(decide(&facts, &policy, at(0)), Decision::AskApproval { reason, .. } if reason.contains("ran out"))
+    );
+}
+#[test]
+fn a_region_that_recovers_before_the_fence_is_left_alone() {
+    for phase in [Phase::Suspected, Phase::Confirmed, Phase::AwaitingApproval, Phase::Blocked] {
+        check(
+            phase,
+            Mode::Auto,
+            |facts| facts.quorum = Quorum::Alive,
+            |it| matches!(it, Decision::Dismiss(Dismissal::Recovered)),
+        );
+    }
+}
+#[test]
+fn a_region_without_the_writer_is_not_promoted_away_from() {
+    check(
+        Phase::Suspected,
+        Mode::Auto,
+        |facts| {
+            for member in &mut cluster(facts).members {
+                member.is_writer = !member.is_writer;
+            }
+        },
+        |it| matches!(it, Decision::Dismiss(Dismissal::NotTheWriter)),
+    );
+}
+
+#[test]
+fn an_unknown_lag_pages_a_human() {
+    blocked_by(Mode::Auto, |facts| facts.lag = Lag::Unknown { why: "no points".into() }, &[Guard::LagUnknown]);
+}
+#[test]
+fn a_stale_lag_is_not_a_high_one() {
+    let age = Duration::from_secs(181);
+    blocked_by(Mode::Auto, |facts| facts.lag = Lag::Known { lag: Duration::ZERO, age }, &[Guard::LagStale]);
+}
+#[test]
+fn a_high_lag_is_more_than_was_accepted() {
+    let lag = Duration::from_secs(11);
+    blocked_by(Mode::Auto, |facts| facts.lag = Lag::Known { lag, age: Duration::ZERO }, &[Guard::LagHigh]);
+}
+#[test]
+fn in_approve_mode_the_lag_is_for_the_person_to_judge() {
+    check(
+        Phase::Suspected,
+        Mode::Approve,
+        |facts| facts.lag = Lag::Unknown { why: "x".into() },
+        |it| matches!(it, Decision::Confirm(_)),
+    );
+}
+#[test]
+fn a_headless_target_blocks_and_no_word_overrides_it() {
+    blocked_by(
+        Mode::Auto,
+        |facts| {
+            target(facts).instances.clear();
+            facts.incident.approval = approval(&[Guard::TargetHeadless]);
+        },
+        &[Guard::TargetHeadless],
+    );
+}
+#[test]
+fn a_target_that_is_not_available_blocks() {
+    blocked_by(
+        Mode::Auto,
+        |facts| target(facts).instances[0].status = "rebooting".into(),
+        &[Guard::TargetNotAvailable],
+    );
+}
+#[test]
+fn a_target_that_cannot_be_described_blocks() {
+    let why = || Observed::Unseen { why: "throttled".into() };
+    blocked_by(Mode::Auto, |facts| facts.target_cluster = why(), &[Guard::TargetNotAvailable]);
+}
+#[test]
+fn another_minor_version_blocks_and_another_patch_does_not() {
+    blocked_by(Mode::Auto, |facts| target(facts).engine_version = Some("16.3".into()), &[Guard::EngineVersion]);
+    check(
+        Phase::Suspected,
+        Mode::Auto,
+        |facts| target(facts).engine_version = Some("16.4.1".into()),
+        |it| matches!(it, Decision::Confirm(_)),
+    );
+}
+#[test]
+fn an_engine_version_that_is_not_known_blocks() {
+    blocked_by(Mode::Auto, |facts| cluster(facts).engine_version = None, &[Guard::EngineVersion]);
+}
+#[test]
+fn an_operation_in_flight_blocks() {
+    let operation =
+        Operation { status: "switching-over".into(), to: Some(arn("eu-west-2").to_string()), data_loss_allowed: false };
+    blocked_by(Mode::Auto, |facts| cluster(facts).operation = Some(operation), &[Guard::OperationInFlight]);
+}
+#[test]
+fn a_cooldown_is_per_direction_and_a_person_is_past_it() {
+    blocked_by(Mode::Auto, |facts| facts.promoted_at = Some(at(-1799)), &[Guard::Cooldown]);
+    check(
+        Phase::Suspected,
+        Mode::Auto,
+        |facts| facts.promoted_at = Some(at(-1800)),
+        |it| matches!(it, Decision::Confirm(_)),
+    );
+}
+#[test]
+fn a_freeze_stops_and_says_who() {
+    let freeze = Freeze { by: "grace".into(), reason: "migration".into(), at: at(-100) };
+    blocked_by(Mode::Auto, |facts| facts.freeze = Some(freeze), &[Guard::Frozen]);
+}
+#[test]
+fn a_veto_stops_and_names_the_command_that_lifts_it() {
+    let veto = Veto { by: "grace".into(), comment: "network".into(), at: at(-5) };
+    blocked_by(Mode::Auto, |facts| facts.incident.veto = Some(veto), &[Guard::Vetoed]);
+}
+#[test]
+fn votes_that_are_missing_block_and_name_the_voter() {
+    let unknown = Quorum::Unknown { why: "eu-central-1 has not voted".into(), evidence_age: None };
+    blocked_by(Mode::Auto, |facts| facts.quorum = unknown, &[Guard::Quorum]);
+}
+#[test]
+fn a_region_that_is_still_heard_blocks() {
+    blocked_by(Mode::Auto, |facts| facts.quorum = Quorum::StillHeard { beats_since: 3 }, &[Guard::StillHeard]);
+}
+#[test]
+fn all_guards_are_named_at_once() {
+    blocked_by(
+        Mode::Auto,
+        |facts| {
+            facts.lag = Lag::Unknown { why: "x".into() };
+            target(facts).instances.clear();
+        },
+        &[Guard::TargetHeadless, Guard::LagUnknown],
+    );
+}
+#[test]
+fn the_same_block_is_not_said_twice() {
+    let mut facts = facts(Phase::Suspected);
+    facts.lag = Lag::Unknown { why: "x".into() };
+    let Decision::Block(blocked) = decide(&facts, &policy(Mode::Auto), at(0)) else { panic!("not blocked") };
+    facts.incident.phase = Phase::Blocked;
+    facts.incident.blocked = blocked;
+    assert!(matches!(decide(&facts, &policy(Mode::Auto), at(0)), Decision::Rest { .. }));
+}
+
+fn switchover(facts: &mut Facts) {
+    facts.incident.verb = Verb::Switchover;
+    facts.incident.approval = approval(&[]);
+    facts.quorum = Quorum::Alive;
+}
+#[test]
+fn a_switchover_needs_the_primary_alive() {
+    blocked_by(
+        Mode::Auto,
+        |facts| {
+            switchover(facts);
+            facts.quorum = Quorum::Dark(proof());
+        },
+        &[Guard::PrimaryNotHealthy],
+    );
+}
+#[test]
+fn a_switchover_never_allows_loss() {
+    check(
+        Phase::Confirmed,
+        Mode::Approve,
+        switchover,
+        |it| matches!(it, Decision::Fence(order) if !order.allows_data_loss()),
+    );
+}
+#[test]
+fn a_switchover_refuses_to_start_far_behind() {
+    let lag = Lag::Known { lag: Duration::from_secs(60), age: Duration::ZERO };
+    blocked_by(
+        Mode::Auto,
+        |facts| {
+            switchover(facts);
+            facts.lag = lag;
+        },
+        &[Guard::LagHigh],
+    );
+}
+
+fn order() -> Order {
+    Order::Failover(Failover::new(
+        arn("eu-west-2"),
+        1,
+        LossAcceptance::approved("ada", "", at(0), Price::Unknown { why: "x".into() }),
+    ))
+}
+fn called(seconds_ago: i64, attempt: u32) -> impl FnOnce(&mut Facts) {
+    move |facts| {
+        facts.incident.order = Some(order());
+        facts.incident.intent = Some(Intent { attempt, at: at(-seconds_ago) });
+    }
+}
+fn promoted(facts: &mut Facts) {
+    called(40, 1)(facts);
+    for member in &mut cluster(facts).members {
+        member.is_writer = !member.is_writer;
+    }
+}
+#[test]
+fn after_the_fence_rds_is_asked() {
+    check(
+        Phase::Fencing,
+        Mode::Auto,
+        |facts| facts.incident.order = Some(order()),
+        |it| matches!(it, Decision::Promote { attempt: 1, .. }),
+    );
+}
+#[test]
+fn a_call_whose_effect_does_not_show_yet_is_not_repeated_at_once() {
+    check(Phase::Promoting, Mode::Auto, called(7, 1), |it| matches!(it, Decision::LookAgain { .. }));
+}
+#[test]
+fn a_call_that_left_no_trace_is_repeated_and_then_given_up() {
+    check(Phase::Promoting, Mode::Auto, called(9, 1), |it| matches!(it, Decision::Promote { attempt: 2, .. }));
+    check(Phase::Promoting, Mode::Auto, called(9, 3), |it| matches!(it, Decision::Fail { .. }));
+}
+#[test]
+fn our_own_operation_in_flight_is_waited_for() {
+    check(
+        Phase::Promoting,
+        Mode::Auto,
+        |facts| {
+            called(30, 1)(facts);
+            let to = Some(arn("eu-west-2").to_string());
+            cluster(facts).operation = Some(Operation { status: "failing-over".into(), to, data_loss_allowed: true });
+        },
+        |it| matches!(it, Decision::LookAgain { slow: false, .. }),
+    );
+}
+#[test]
+fn an_accidental_switchover_in_flight_is_not_taken_for_our_failover() {
+    check(
+        Phase::Promoting,
+        Mode::Auto,
+        |facts| {
+            called(30, 1)(facts);
+            let to = Some(arn("eu-west-2").to_string());
+            cluster(facts).operation = Some(Operation { status: "pending".into(), to, data_loss_allowed: false });
+        },
+        |it| matches!(it, Decision::Block(blocked) if blocked[0].guard == Guard::OperationInFlight),
+    );
+}
+#[test]
+fn a_sole_available_writer_is_proven_next() {
+    check(Phase::Promoting, Mode::Auto, promoted, |it| matches!(it, Decision::Prove));
+}
+#[test]
+fn two_writers_are_no_completion() {
+    check(
+        Phase::Promoting,
+        Mode::Auto,
+        |facts| {
+            promoted(facts);
+            cluster(facts).members[0].is_writer = true;
+        },
+        |it| !matches!(it, Decision::Prove),
+    );
+}
+#[test]
+fn a_cluster_that_is_still_modifying_is_no_completion() {
+    check(
+        Phase::Promoting,
+        Mode::Auto,
+        |facts| {
+            promoted(facts);
+            cluster(facts).status = "modifying".into();
+        },
+        |it| matches!(it, Decision::LookAgain { .. }),
+    );
+}
+#[test]
+fn a_new_writer_without_an_available_instance_is_no_completion() {
+    check(
+        Phase::Promoting,
+        Mode::Auto,
+        |facts| {
+            promoted(facts);
+            target(facts).instances.clear();
+        },
+        |it| matches!(it, Decision::LookAgain { .. }),
+    );
+}
+#[test]
+fn proving_believes_only_a_written_row() {
+    check(Phase::Proving, Mode::Auto, promoted, |it| matches!(it, Decision::WriteFenceRow));
+}
+#[test]
+fn a_promotion_beyond_patience_is_slow() {
+    let mut facts = facts(Phase::Promoting);
+    called(400, 1)(&mut facts);
+    facts.global_cluster = Observed::Unseen { why: "throttled".into() };
+    let decision = decide(&facts, &policy(Mode::Auto), at(400));
+    assert!(matches!(decision, Decision::LookAgain { slow: true, .. }), "{decision:?}");
+}
+#[test]
+fn the_old_volume_is_looked_for_only_when_its_region_is_back() {
+    check(Phase::Restored, Mode::Auto, |_| {}, |it| matches!(it, Decision::Rest { .. }));
+    check(
+        Phase::Restored,
+        Mode::Auto,
+        |facts| facts.quorum = Quorum::Alive,
+        |it| matches!(it, Decision::SecureOldVolume),
+    );
+}
+
+/// An incident ends only when redundancy, old volume, ledger and in-doubt list are clean or vouched for.
+#[test]
+fn closing_names_what_is_not_clean() {
+    let mut facts = facts(Phase::Reconciling);
+    for member in &mut cluster(&mut facts).members {
+        member.connected = Some(false);
+    }
+    let names = |overrides: &[Guard]| {
+        let overrides = overrides.iter().copied().collect();
+        let blocked = reasons_not_to_close(&facts.incident, &facts.global_cluster, &overrides);
+        blocked.into_iter().map(|block| block.guard).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&[]), [Guard::Redundancy, Guard::OldVolume, Guard::LedgerClean, Guard::InDoubtEmpty]);
+    assert_eq!(names(&[Guard::LedgerClean, Guard::InDoubtEmpty, Guard::OldVolume]), [Guard::Redundancy]);
+}
+
+fn any_facts() -> impl Strategy<Value = Facts> {
+    let phase = proptest::sample::select(Phase::ALL.to_vec());
+    let quorum = proptest::sample::select(vec![
+        Quorum::Dark(proof()),
+        Quorum::Alive,
+        Quorum::Wavering,
+        Quorum::Grey { since: None },
+        Quorum::StillHeard { beats_since: 5 },
+        Quorum::Split { against: region("eu-west-2"), in_favour: region("eu-central-1") },
+        Quorum::Unknown { why: "dark".into(), evidence_age: None },
+    ]);
+    (phase, quorum, any::<[bool; 9]>(), 0u64..400).prop_map(|(phase, quorum, flags, lag_age)| {
+        let [cluster_seen, target_seen, lag_known, headless, busy, approved, ordered, switched, vetoed] = flags;
+        let mut facts = facts(phase);
+        facts.quorum = quorum;
+        if headless {
+            target(&mut facts).instances.clear();
+        }
+        if busy {
+            let operation = Operation { status: "pending".into(), to: None, data_loss_allowed: lag_known };
+            cluster(&mut facts).operation = Some(operation);
+        }
+        if switched {
+            facts.incident.verb = Verb::Switchover;
+        }
+        if approved {
+            facts.incident.approval = approval(&[]);
+        }
+        if ordered {
+            called(20, 1)(&mut facts);
+        }
+        if vetoed {
+            facts.incident.veto = Some(Veto { by: "grace".into(), comment: String::new(), at: at(0) });
+        }
+        facts.lag = if lag_known {
+            Lag::Known { lag: Duration::ZERO, age: Duration::from_secs(lag_age) }
+        } else {
+            Lag::Unknown { why: "dark".into() }
+        };
+        if !cluster_seen {
+            facts.global_cluster = Observed::Unseen { why: "dark".into() };
+        }
+        if !target_seen {
+            facts.target_cluster = Observed::Unseen { why: "dark".into() };
+        }
+        facts
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    /// Every subset of dead nodes and missing evidence has a decision, and none of them moves blindly.
+    #[test]
+    fn decisions_are_total_and_a_fence_needs_evidence(facts in any_facts(), mode in 0..3) {
+        let mode = [Mode::Observe, Mode::Approve, Mode::Auto][usize::try_from(mode).unwrap()];
+        let decision = decide(&facts, &policy(mode), at(0));
+        prop_assert!(!decision.to_string().is_empty());
+        if let Decision::Fence(order) = &decision {
+            prop_assert!(mode != Mode::Observe);
+            prop_assert!(facts.incident.veto.is_none());
+            prop_assert!(matches!(facts.global_cluster, Observed::Seen(_)));
+            prop_assert!(matches!(&facts.target_cluster, Observed::Seen(target) if !target.instances.is_empty()));
+            match order {
+                Order::Failover(_) => prop_assert!(matches!(facts.quorum, Quorum::Dark(_))),
+                Order::Switchover(_) => prop_assert!(matches!(facts.quorum, Quorum::Alive)),
+            }
+            if facts.incident.approval.is_none() {
+                prop_assert!(mode == Mode::Auto);
+                prop_assert_eq!(facts.lag.within(Duration::from_secs(10), Duration::from_secs(180)), Ok(()));
+            }
+        }
+        if let Decision::Promote { .. } = &decision {
+            prop_assert!(facts.incident.order.is_some());
+        }
+    }
+
+    /// Whatever is decided is a step that the transition table allows.
+    #[test]
+    fn every_decision_is_a_legal_step(facts in any_facts()) {
+        let phase = facts.incident.phase;
+        let next = match decide(&facts, &policy(Mode::Auto), at(0)) {
+            Decision::Dismiss(_) => Phase::Dismissed,
+            Decision::Block(_) if phase == Phase::Blocked => return Ok(()),
+            Decision::Block(_) => Phase::Blocked,
+            Decision::Confirm(_) => Phase::Confirmed,
+            Decision::AskApproval { .. } => Phase::AwaitingApproval,
+            Decision::Fence(_) => Phase::Fencing,
+            Decision::Promote { .. } if phase == Phase::Promoting => return Ok(()),
+            Decision::Promote { .. } => Phase::Promoting,
+            Decision::Prove => Phase::Proving,
+            Decision::Fail { .. } => Phase::Failed,
+            Decision::SecureOldVolume if phase == Phase::Reconciling => return Ok(()),
+            Decision::SecureOldVolume => Phase::Reconciling,
+            Decision::WriteFenceRow | Decision::LookAgain { .. } | Decision::Rest { .. } => return Ok(()),
+        };
+        prop_assert!(phase.edge(next).is_some(), "{phase} to {next}");
+    }
+}

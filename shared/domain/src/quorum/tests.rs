@@ -1,0 +1,167 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::vote::{ProbeSeries, Sighting};
+
+const NOW: i64 = 1_800_000_000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(NOW + second).unwrap()
+}
+fn region(code: &str) -> Region {
+    Region::new(code).unwrap()
+}
+fn dublin() -> Region {
+    region("eu-west-1")
+}
+fn observers() -> [Region; 3] {
+    [dublin(), region("eu-west-2"), region("eu-central-1")]
+}
+fn policy() -> Policy {
+    serde_json::from_str("{}").unwrap()
+}
+
+fn series(failures: u32) -> ProbeSeries {
+    let failing_since = (failures > 0).then(|| at(-7));
+    ProbeSeries { failures, failing_since, last_ok: Some(at(-8)), last_error: None }
+}
+
+fn vote(observer: &str, liveness: u32, write_readiness: u32) -> ReceivedVote {
+    let sighting = Sighting {
+        liveness: series(liveness),
+        write_readiness: series(write_readiness),
+        beat_when_first_failed: (liveness > 0).then_some(100),
+    };
+    let vote = Vote {
+        observer: region(observer),
+        sequence: 500,
+        at: at(-1),
+        subjects: BTreeMap::from([(dublin(), sighting)]),
+    };
+    ReceivedVote { vote, seen_to_advance: false }
+}
+
+fn own_vote(sequence: u64) -> ReceivedVote {
+    let mut own = vote("eu-west-1", 0, 0);
+    own.vote.sequence = sequence;
+    own
+}
+
+#[track_caller]
+fn check(votes: &[ReceivedVote], expected: fn(&Quorum) -> bool) {
+    let quorum = verdict(&dublin(), &observers(), votes, &policy(), at(0));
+    assert!(expected(&quorum), "{quorum:?}");
+}
+
+#[test]
+fn two_outside_observers_with_two_failures_each_prove_it_dark() {
+    check(
+        &[vote("eu-west-2", 2, 2), vote("eu-central-1", 2, 2), own_vote(100)],
+        |quorum| matches!(quorum, Quorum::Dark(proof) if proof.since == at(-7) && proof.observers.len() == 2),
+    );
+}
+
+#[test]
+fn one_failure_is_not_yet_a_vote() {
+    check(&[vote("eu-west-2", 2, 2), vote("eu-central-1", 1, 1)], |quorum| matches!(quorum, Quorum::Wavering));
+}
+
+#[test]
+fn one_observer_alone_is_a_split() {
+    check(
+        &[vote("eu-west-2", 9, 9), vote("eu-central-1", 0, 0)],
+        |quorum| matches!(quorum, Quorum::Split { against, .. } if against.as_str() == "eu-west-2"),
+    );
+}
+
+#[test]
+fn the_suspects_own_vote_never_completes_a_quorum() {
+    check(&[vote("eu-west-2", 2, 2), own_vote(100)], |quorum| matches!(quorum, Quorum::Unknown { .. }));
+}
+
+#[test]
+fn a_stale_vote_is_unknown_and_not_alive() {
+    let mut stale = vote("eu-central-1", 0, 0);
+    stale.vote.at = at(-16);
+    check(
+        &[vote("eu-west-2", 2, 2), stale],
+        |quorum| matches!(quorum, Quorum::Unknown { evidence_age: Some(age), .. } if age.as_secs() == 16),
+    );
+}
+
+#[test]
+fn a_vote_that_was_seen_to_advance_is_fresh_whatever_the_clocks_say() {
+    let mut skewed = vote("eu-central-1", 2, 2);
+    skewed.vote.at = at(-30);
+    skewed.seen_to_advance = true;
+    check(&[vote("eu-west-2", 2, 2), skewed], |quorum| matches!(quorum, Quorum::Dark(_)));
+}
+
+#[test]
+fn a_vote_from_the_far_future_is_as_stale_as_one_from_the_past() {
+    let mut skewed = vote("eu-central-1", 2, 2);
+    skewed.vote.at = at(30);
+    check(&[vote("eu-west-2", 2, 2), skewed], |quorum| matches!(quorum, Quorum::Unknown { .. }));
+}
+
+#[test]
+fn a_region_that_still_writes_its_own_votes_is_cut_off_and_not_dark() {
+    check(&[vote("eu-west-2", 3, 3), vote("eu-central-1", 3, 3), own_vote(102)], |quorum| {
+        matches!(quorum, Quorum::StillHeard { beats_since: 2 })
+    });
+}
+
+#[test]
+fn the_round_that_was_under_way_when_it_went_dark_is_no_sign_of_life() {
+    check(&[vote("eu-west-2", 2, 2), vote("eu-central-1", 2, 2), own_vote(101)], |quorum| {
+        matches!(quorum, Quorum::Dark(_))
+    });
+}
+
+#[test]
+fn reachable_but_unable_to_write_is_grey() {
+    check(&[vote("eu-west-2", 0, 2), vote("eu-central-1", 0, 3)], |quorum| matches!(quorum, Quorum::Grey { .. }));
+}
+
+#[test]
+fn dark_for_one_and_grey_for_the_other_is_grey() {
+    check(&[vote("eu-west-2", 2, 2), vote("eu-central-1", 0, 3)], |quorum| matches!(quorum, Quorum::Grey { .. }));
+}
+
+#[test]
+fn both_alive_is_alive() {
+    check(&[vote("eu-west-2", 0, 0), vote("eu-central-1", 0, 0)], |quorum| matches!(quorum, Quorum::Alive));
+}
+
+fn any_vote(observer: &'static str) -> impl Strategy<Value = Option<ReceivedVote>> {
+    let parts = (0u32..4, 0u32..4, -60i64..60, any::<bool>(), 98u64..105, any::<bool>());
+    proptest::option::of(parts.prop_map(move |(liveness, writes, second, advanced, sequence, probed)| {
+        let mut received = vote(observer, liveness, writes);
+        received.vote.at = at(second);
+        received.vote.sequence = sequence;
+        received.seen_to_advance = advanced;
+        if !probed {
+            received.vote.subjects.clear();
+        }
+        received
+    }))
+}
+
+proptest! {
+    #[test]
+    fn dark_needs_two_fresh_dark_votes_from_outside(
+        london in any_vote("eu-west-2"), frankfurt in any_vote("eu-central-1"), own in any_vote("eu-west-1"),
+    ) {
+        let votes: Vec<ReceivedVote> = [&london, &frankfurt, &own].into_iter().flatten().cloned().collect();
+        if let Quorum::Dark(_) = verdict(&dublin(), &observers(), &votes, &policy(), at(0)) {
+            for outside in [&london, &frankfurt] {
+                let received = outside.as_ref().expect("a dark verdict has both votes");
+                let sighting = &received.vote.subjects[&dublin()];
+                prop_assert_eq!(sighting.appearance(2), Appearance::Dark);
+                prop_assert!(received.seen_to_advance || distance(received.vote.at, at(0)).as_secs() <= 15);
+            }
+        }
+    }
+}

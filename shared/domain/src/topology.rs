@@ -1,0 +1,194 @@
+//! Where everything is: two data Regions that serve, one witness that only watches.
+
+use serde::{Deserialize, Serialize};
+
+use crate::arn::ClusterArn;
+use crate::config::ConfigError;
+use crate::region::Region;
+
+/// The installation: Regions, clusters, tables and endpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topology {
+    /// Identifier of the Aurora global cluster.
+    pub global_cluster: String,
+    /// Host name that the applications write through: the Aurora global writer endpoint.
+    pub writer_endpoint: String,
+    /// The coordination table: a DynamoDB global table with strong consistency (MRSC) in all three Regions.
+    pub coordination_table: String,
+    /// The EventBridge bus that the functions meet on, of the same name in each Region.
+    pub event_bus: String,
+    /// How the functions log in to the ledger.
+    pub ledger: LedgerAccess,
+    /// The two Regions that hold the service.
+    pub data_regions: Vec<DataRegion>,
+    /// The third Region: it holds an observer and a replica of the coordination table.
+    pub witness: Witness,
+}
+
+/// How the functions log in to the ledger. The password is an IAM token unless the environment has `PGPASSWORD`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerAccess {
+    /// Database name.
+    pub database: String,
+    /// Database role.
+    pub user: String,
+    /// TCP port.
+    #[serde(default = "postgresql_port")]
+    pub port: u16,
+    /// PEM file with the certificate authorities to trust, inside the deployment package (the RDS bundle).
+    #[serde(default)]
+    pub ca_file: Option<String>,
+}
+
+fn postgresql_port() -> u16 {
+    5432
+}
+
+/// One of the two Regions that hold the service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRegion {
+    /// The Region.
+    pub region: Region,
+    /// Its Aurora cluster, a member of the global cluster.
+    pub cluster_arn: ClusterArn,
+    /// Answers 200 while the Region serves at all. Used for routing; it must not depend on the database.
+    pub liveness_url: String,
+    /// Answers 200 while a payment can be written through this Region.
+    pub write_readiness_url: String,
+    /// The SNS topic that reaches people from this Region.
+    pub page_topic_arn: String,
+}
+
+/// The Region that only watches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// The Region.
+    pub region: Region,
+    /// The SNS topic that reaches people from this Region.
+    pub page_topic_arn: String,
+}
+
+impl Topology {
+    /// All three Regions, data Regions first.
+    pub fn observers(&self) -> impl Iterator<Item = &Region> {
+        self.data_regions.iter().map(|data| &data.region).chain([&self.witness.region])
+    }
+
+    /// The data Region of that name.
+    #[must_use]
+    pub fn data_region(&self, region: &Region) -> Option<&DataRegion> {
+        self.data_regions.iter().find(|data| data.region == *region)
+    }
+
+    /// The data Region that is not this one.
+    #[must_use]
+    pub fn peer_of(&self, region: &Region) -> Option<&DataRegion> {
+        self.data_region(region)?;
+        self.data_regions.iter().find(|data| data.region != *region)
+    }
+
+    /// The data Region whose cluster this is.
+    #[must_use]
+    pub fn data_region_of_cluster(&self, arn: &ClusterArn) -> Option<&DataRegion> {
+        self.data_regions.iter().find(|data| data.cluster_arn == *arn)
+    }
+
+    /// The SNS topics to try when paging from `here`, nearest first, never in the Region to be avoided.
+    #[must_use]
+    pub fn page_topics(&self, here: &Region, avoid: Option<&Region>) -> Vec<(Region, String)> {
+        let all = self
+            .data_regions
+            .iter()
+            .map(|data| (&data.region, &data.page_topic_arn))
+            .chain([(&self.witness.region, &self.witness.page_topic_arn)]);
+        let mut topics: Vec<(Region, String)> = all
+            .filter(|(region, _)| Some(*region) != avoid)
+            .map(|(region, arn)| (region.clone(), arn.clone()))
+            .collect();
+        topics.sort_by_key(|(region, _)| region != here);
+        topics
+    }
+
+    /// Checks what the types cannot.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let [one, other] = self.data_regions.as_slice() else {
+            return Err(ConfigError::new(
+                "topology.data_regions",
+                format!("has {} entries", self.data_regions.len()),
+                "name exactly two Regions that hold the service; the third is `topology.witness`",
+            ));
+        };
+        if one.region == other.region {
+            return Err(ConfigError::new(
+                "topology.data_regions",
+                format!("names {} twice", one.region),
+                "name two different Regions",
+            ));
+        }
+        if self.data_region(&self.witness.region).is_some() {
+            return Err(ConfigError::new(
+                "topology.witness.region",
+                format!("is {}, which is also a data Region", self.witness.region),
+                "name a third Region: two cannot tell a dead peer from a dead link",
+            ));
+        }
+        for (index, data) in self.data_regions.iter().enumerate() {
+            data.validate(index)?;
+        }
+        check_topic("topology.witness.page_topic_arn", &self.witness.page_topic_arn, &self.witness.region)?;
+        for (field, value) in [
+            ("topology.global_cluster", &self.global_cluster),
+            ("topology.writer_endpoint", &self.writer_endpoint),
+            ("topology.coordination_table", &self.coordination_table),
+            ("topology.event_bus", &self.event_bus),
+            ("topology.ledger.database", &self.ledger.database),
+            ("topology.ledger.user", &self.ledger.user),
+        ] {
+            if value.trim().is_empty() {
+                return Err(ConfigError::new(field, "is empty", "give its name"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DataRegion {
+    fn validate(&self, index: usize) -> Result<(), ConfigError> {
+        let field = |name: &str| format!("topology.data_regions[{index}].{name}");
+        if *self.cluster_arn.region() != self.region {
+            return Err(ConfigError::new(
+                &field("cluster_arn"),
+                format!("is in {}, but the Region is {}", self.cluster_arn.region(), self.region),
+                "give the ARN of the cluster that lives in this Region",
+            ));
+        }
+        for (name, url) in [("liveness_url", &self.liveness_url), ("write_readiness_url", &self.write_readiness_url)] {
+            if !url.starts_with("https://") && !url.starts_with("http://") {
+                return Err(ConfigError::new(&field(name), format!("is `{url}`"), "give a full https:// URL"));
+            }
+        }
+        if self.liveness_url == self.write_readiness_url {
+            return Err(ConfigError::new(
+                &field("write_readiness_url"),
+                "is the same as liveness_url",
+                "keep the two apart: routing must not turn away from a Region while its database is being promoted",
+            ));
+        }
+        check_topic(&field("page_topic_arn"), &self.page_topic_arn, &self.region)
+    }
+}
+
+fn check_topic(field: &str, arn: &str, region: &Region) -> Result<(), ConfigError> {
+    match arn.split(':').collect::<Vec<_>>().as_slice() {
+        ["arn", _, "sns", there, _, name] if *there == region.as_str() && !name.is_empty() => Ok(()),
+        _ => Err(ConfigError::new(
+            field,
+            format!("is `{arn}`"),
+            "give an SNS topic of this Region, like arn:aws:sns:eu-west-2:123456789012:holdfast-pages",
+        )),
+    }
+}

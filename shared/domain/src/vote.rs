@@ -1,0 +1,181 @@
+//! What one observer saw of each Region, and how it is remembered between rounds.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Region, Timestamp};
+
+/// Everything that one observer knows after a probe round. It is written whole, so that readers never see half a round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// The Region that looked.
+    pub observer: Region,
+    /// Counts this observer's rounds. It rises whatever the clocks say, and so doubles as a sign of life.
+    pub sequence: u64,
+    /// When the round ended, by the observer's clock.
+    pub at: Timestamp,
+    /// What it saw of each data Region.
+    pub subjects: BTreeMap<Region, Sighting>,
+}
+
+/// What one observer saw of one Region.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// Probes of the liveness URL.
+    pub liveness: ProbeSeries,
+    /// Probes of the write-readiness URL.
+    pub write_readiness: ProbeSeries,
+    /// The subject's own vote sequence when liveness first failed; a later rise means that it still lives and writes.
+    #[serde(default)]
+    pub beat_when_first_failed: Option<u64>,
+}
+
+/// Probes of one URL, folded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeSeries {
+    /// Failures in a row; 0 after a success.
+    pub failures: u32,
+    /// When the present row of failures began: the start of its first failed probe.
+    #[serde(default)]
+    pub failing_since: Option<Timestamp>,
+    /// The last success.
+    #[serde(default)]
+    pub last_ok: Option<Timestamp>,
+    /// What the last failure said.
+    #[serde(default)]
+    pub last_error: Option<String>,
+}
+
+/// What a Region looks like from one observer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Appearance {
+    /// Reachable and able to write.
+    Alive,
+    /// A probe failed, but not yet often enough to vote.
+    Wavering,
+    /// Reachable, but it cannot write; or it writes although its liveness fails.
+    Grey,
+    /// Neither alive nor writing, often enough.
+    Dark,
+}
+
+impl fmt::Display for Appearance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Alive => "alive",
+            Self::Wavering => "wavering",
+            Self::Grey => "grey",
+            Self::Dark => "dark",
+        })
+    }
+}
+
+impl ProbeSeries {
+    /// Folds one probe in: it started at `started`, and either answered or failed with a reason.
+    #[must_use]
+    pub fn after(self, outcome: Result<(), String>, started: Timestamp) -> Self {
+        match outcome {
+            Ok(()) => Self { failures: 0, failing_since: None, last_ok: Some(started), last_error: None },
+            Err(why) => Self {
+                failures: self.failures.saturating_add(1),
+                failing_since: self.failing_since.or(Some(started)),
+                last_ok: self.last_ok,
+                last_error: Some(why),
+            },
+        }
+    }
+
+    fn never_probed(&self) -> bool {
+        self.failures == 0 && self.last_ok.is_none()
+    }
+}
+
+impl Sighting {
+    /// What the Region looks like, when `failed_probes` in a row make a vote.
+    #[must_use]
+    pub fn appearance(&self, failed_probes: u32) -> Appearance {
+        let lifeless = self.liveness.failures >= failed_probes;
+        let writeless = self.write_readiness.failures >= failed_probes;
+        if self.liveness.never_probed() || self.write_readiness.never_probed() {
+            Appearance::Wavering
+        } else if lifeless && writeless {
+            Appearance::Dark
+        } else if lifeless != writeless && (self.liveness.failures == 0 || self.write_readiness.failures == 0) {
+            Appearance::Grey
+        } else if self.liveness.failures > 0 || self.write_readiness.failures > 0 {
+            Appearance::Wavering
+        } else {
+            Appearance::Alive
+        }
+    }
+
+    /// When the trouble began, if there is trouble.
+    #[must_use]
+    pub fn failing_since(&self) -> Option<Timestamp> {
+        match (self.liveness.failing_since, self.write_readiness.failing_since) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn series(outcomes: &[bool]) -> ProbeSeries {
+        outcomes.iter().zip(0..).fold(ProbeSeries::default(), |series, (ok, second)| {
+            series.after(if *ok { Ok(()) } else { Err("timed out".into()) }, at(second))
+        })
+    }
+
+    #[track_caller]
+    fn check(liveness: &[bool], write_readiness: &[bool], expected: Appearance) {
+        let sighting = Sighting {
+            liveness: series(liveness),
+            write_readiness: series(write_readiness),
+            beat_when_first_failed: None,
+        };
+        assert_eq!(sighting.appearance(2), expected);
+    }
+
+    #[test]
+    fn one_lost_probe_is_not_a_vote() {
+        check(&[true, false], &[true, false], Appearance::Wavering);
+    }
+    #[test]
+    fn two_failures_in_a_row_of_both_are_dark() {
+        check(&[true, false, false], &[true, false, false], Appearance::Dark);
+    }
+    #[test]
+    fn a_region_that_answers_but_cannot_write_is_grey() {
+        check(&[true, true, true], &[true, false, false], Appearance::Grey);
+    }
+    #[test]
+    fn a_region_that_writes_but_fails_liveness_is_grey_and_not_dark() {
+        check(&[false, false], &[true, true], Appearance::Grey);
+    }
+    #[test]
+    fn a_flapping_region_is_never_dark() {
+        check(&[false, true, false], &[false, true, false], Appearance::Wavering);
+    }
+    #[test]
+    fn a_region_never_probed_is_not_alive() {
+        check(&[], &[], Appearance::Wavering);
+        check(&[true], &[], Appearance::Wavering);
+    }
+    #[test]
+    fn a_success_ends_the_row_and_keeps_its_time() {
+        let series = series(&[false, false, true]);
+        assert_eq!(series.failures, 0);
+        assert_eq!(series.failing_since, None);
+        assert_eq!(series.last_ok, Some(at(2)));
+    }
+}
