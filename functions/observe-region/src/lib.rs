@@ -216,6 +216,12 @@ impl<'a> Observer<'a> {
             return Ok(());
         }
         let Some(survivor) = self.startup.config.topology.peer_of(subject) else { return Ok(()) };
+        let survivor_looks = self.vote.subjects.get(&survivor.region);
+        if survivor_looks.is_some_and(|it| it.appearance(self.startup.config.policy.failed_probes) == Appearance::Dark)
+        {
+            tracing::warn!(%subject, "{subject} and {} both look dark from here; nobody is left to tell", survivor.region);
+            return Ok(());
+        }
         if let Err(error) = self.startup.bus().publish(&event, [&survivor.region]).await {
             tracing::error!(%subject, "{error}; it is said again in {} s", ROUND.as_secs());
         }

@@ -1,1 +1,19 @@
+#![doc = include_str!("../README.md")]
 
+pub mod checker;
+pub mod deployment;
+mod expect;
+pub mod report;
+pub mod scenario;
+pub mod timeline;
+pub mod waterfall;
+
+use checker::Outcome;
+use holdfast_cloud::World;
+use scenario::Scenario;
+
+/// Plays a scenario on a clock of its own. Same seed, same bytes: everything that it draws on is created here.
+pub fn play(scenario: &Scenario, seed: u64, begin: impl FnOnce(&World)) -> std::io::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    Ok(runtime.block_on(scenario.play(seed, begin)))
+}

@@ -1,1 +1,7 @@
+#![doc = include_str!("../README.md")]
 
+pub mod card_network;
+pub mod clients;
+pub mod history;
+pub mod lease;
+pub mod service;

@@ -1,0 +1,199 @@
+//! Aurora storage and what PostgreSQL on it answers: a log of rows that reaches the secondary a little later.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::region::Region;
+use crate::world::World;
+
+/// The global writer endpoint.
+pub const WRITER_ENDPOINT: &str = "payments-global.global-abc123.global.rds.amazonaws.com";
+
+/// A row of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LedgerRow {
+    /// The merchant's key.
+    pub attempt_key: String,
+    /// The card network's reference.
+    pub network_reference: String,
+    /// Minor units.
+    pub amount_minor: i64,
+    /// ISO 4217.
+    pub currency: String,
+}
+
+/// A cluster's volume.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Volume {
+    rows: Vec<(Duration, LedgerRow)>,
+    fence: u64,
+}
+
+/// What is asked of the database.
+#[derive(Clone, Debug)]
+pub enum Statement {
+    /// Book a payment; a second booking of the same key changes nothing.
+    Book(LedgerRow),
+    /// Raise the fence row to an epoch.
+    Fence(u64),
+    /// Whether a payment is booked.
+    IsBooked(String),
+    /// `SELECT NOT pg_is_in_recovery()`, and writes are not blocked.
+    IsWritable,
+}
+
+/// What the database answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Committed.
+    Done,
+    /// Whether it is so.
+    Is(bool),
+}
+
+/// Why it does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SqlError {
+    /// It is a replica, or its writes are blocked.
+    ReadOnly,
+    /// No instance takes connections.
+    Unavailable,
+    /// The fence row holds a higher epoch.
+    FencedOff,
+}
+
+/// Where the global writer endpoint points now.
+#[must_use]
+pub fn writer_endpoint_region(world: &World) -> Option<Region> {
+    world.state().rds.global.as_ref().map(|global| global.endpoint_at)
+}
+
+/// Runs a statement through the global writer endpoint. It never completes where the path is down.
+pub async fn through_writer_endpoint(world: &World, from: Region, statement: Statement) -> Result<Reply, SqlError> {
+    match writer_endpoint_region(world) {
+        Some(at) => world.round_trip(from, at, |world| world.run_sql(at, statement)).await,
+        None => Err(SqlError::Unavailable),
+    }
+}
+
+/// The rows of a Region's volume, whatever the network: for checkers after the run.
+#[must_use]
+pub fn rows(world: &World, region: Region) -> Vec<LedgerRow> {
+    let state = world.state();
+    let member = state.rds.global.as_ref().and_then(|global| global.member(region));
+    member.map(|member| member.volume.rows.iter().map(|(_, row)| row.clone()).collect()).unwrap_or_default()
+}
+
+/// The fence row of a Region's volume.
+#[must_use]
+pub fn fence(world: &World, region: Region) -> u64 {
+    let state = world.state();
+    state.rds.global.as_ref().and_then(|global| global.member(region)).map_or(0, |member| member.volume.fence)
+}
+
+/// Sets how far the secondary is behind from now on.
+pub fn set_lag(world: &World, lag: Duration) {
+    if let Some(global) = world.state().rds.global.as_mut() {
+        global.lag = lag;
+    }
+}
+
+impl World {
+    fn run_sql(&self, at: Region, statement: Statement) -> Result<Reply, SqlError> {
+        let now = self.elapsed();
+        let lag = {
+            let mut state = self.state();
+            let Some(global) = state.rds.global.as_mut() else { return Err(SqlError::Unavailable) };
+            let lag = global.lag;
+            let Some(member) = global.member_mut(at) else { return Err(SqlError::Unavailable) };
+            if member.instances.iter().all(|(_, status)| *status != "available") {
+                return Err(SqlError::Unavailable);
+            }
+            let writable = member.is_writer && !member.writes_blocked;
+            match statement {
+                Statement::IsBooked(key) => {
+                    return Ok(Reply::Is(member.volume.rows.iter().any(|(_, row)| row.attempt_key == key)));
+                }
+                Statement::IsWritable => return Ok(Reply::Is(writable)),
+                Statement::Book(_) | Statement::Fence(_) if !writable => return Err(SqlError::ReadOnly),
+                Statement::Book(row) => {
+                    if !member.volume.rows.iter().any(|(_, booked)| booked.attempt_key == row.attempt_key) {
+                        member.volume.rows.push((now, row));
+                    }
+                }
+                Statement::Fence(epoch) if member.volume.fence > epoch => return Err(SqlError::FencedOff),
+                Statement::Fence(epoch) => member.volume.fence = epoch,
+            }
+            lag
+        };
+        self.after(lag, Self::replicate);
+        Ok(Reply::Done)
+    }
+
+    /// Carries over to the secondary what is old enough, while the writer's Region reaches it and nothing is being promoted.
+    pub(crate) fn replicate(&self) {
+        let lag = self.state().rds.global.as_ref().map(|global| global.lag).unwrap_or_default();
+        let until = self.elapsed().checked_sub(lag);
+        if let Some(until) = until {
+            self.replicate_until(until);
+        }
+    }
+
+    fn replicate_until(&self, until: Duration) {
+        let mut state = self.state();
+        let Some(writer) = state.rds.global.as_ref().and_then(|global| global.writer()) else { return };
+        let Some(other) = state.rds.global.as_ref().and_then(|global| global.other(writer)) else { return };
+        let up = state.network.path_up(writer, other);
+        let Some(global) = state.rds.global.as_mut() else { return };
+        let failing_over = global.operation.as_ref().is_some_and(|operation| operation.data_loss_allowed);
+        let connected = global.member(other).is_some_and(|member| member.connected);
+        let sync = connected || global.operation.as_ref().is_some_and(|operation| !operation.data_loss_allowed);
+        if !up || failing_over || !sync || global.replication_paused {
+            return;
+        }
+        let Some(source) = global.member(writer) else { return };
+        let ahead = source.volume.clone_from(global.member(other).map_or(0, |member| member.volume.rows.len()), until);
+        let fence = source.volume.fence;
+        if let Some(secondary) = global.member_mut(other) {
+            secondary.volume.rows.extend(ahead);
+            secondary.volume.fence = fence;
+        }
+    }
+
+    pub(crate) fn replicate_everything(&self, _from: Region, _to: Region) {
+        self.replicate_until(self.elapsed());
+    }
+
+    /// One point a minute, in the secondary only; none while the primary cannot be heard.
+    pub(crate) fn start_replication_metrics(&self) {
+        let world = self.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                let Some((writer, other, lag_ms)) = world.measured_lag() else { continue };
+                let cluster = format!("payments-{other}");
+                let dimensions = [("DBClusterIdentifier", cluster.as_str()), ("SourceRegion", writer.as_str())];
+                for name in ["AuroraGlobalDBReplicationLag", "AuroraGlobalDBRPOLag", "AuroraGlobalDBProgressLag"] {
+                    world.put_metric(other, "AWS/RDS", name, &dimensions, f64::from(lag_ms));
+                }
+            }
+        });
+    }
+
+    fn measured_lag(&self) -> Option<(Region, Region, u32)> {
+        let state = self.state();
+        let global = state.rds.global.as_ref()?;
+        let writer = global.writer()?;
+        let other = global.other(writer)?;
+        let heard = state.network.path_up(writer, other) && global.member(other)?.connected;
+        heard.then(|| (writer, other, u32::try_from(global.lag.as_millis()).unwrap_or(u32::MAX)))
+    }
+}
+
+impl Volume {
+    /// The rows beyond the first `from` that were committed by `until`.
+    fn clone_from(&self, from: usize, until: Duration) -> Vec<(Duration, LedgerRow)> {
+        self.rows.iter().skip(from).take_while(|(at, _)| *at <= until).cloned().collect()
+    }
+}

@@ -1,0 +1,336 @@
+//! DynamoDB: a strongly consistent global table (MRSC) and single-Region tables. Items are kept in DynamoDB's own JSON.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::region::Region;
+use crate::service::{Answer, json_error, respond};
+use crate::world::World;
+
+mod expression;
+
+use expression::{Names, compare};
+
+/// An item: attribute names to DynamoDB JSON values such as `{"S": "x"}`.
+pub type Item = Map<String, Value>;
+
+/// How a table replicates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Multi-Region strong consistency: a write needs one other replica, and conditions see the latest version (DDB V2globaltables_HowItWorks).
+    Mrsc([Region; 3]),
+    /// One Region.
+    Regional(Region),
+}
+
+/// Every table.
+#[derive(Default)]
+pub struct DynamoDb {
+    tables: BTreeMap<String, Table>,
+}
+
+#[derive(Clone)]
+struct Table {
+    mode: Mode,
+    partition_key: &'static str,
+    sort_key: Option<&'static str>,
+    items: BTreeMap<(String, String), Item>,
+    /// Who wrote an item last, and when it was settled: a second Region within that time collides.
+    writers: BTreeMap<(String, String), (Region, Duration)>,
+    conflicts_to_inject: u32,
+}
+
+/// An error as DynamoDB gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DynamoError {
+    /// HTTP status.
+    pub status: u16,
+    /// Such as `ConditionalCheckFailedException`.
+    pub code: &'static str,
+    /// In words.
+    pub message: String,
+}
+
+fn refused(code: &'static str, message: impl Into<String>) -> DynamoError {
+    DynamoError { status: 400, code, message: message.into() }
+}
+
+/// A write that is about to be made, in the wire's terms.
+struct Write<'a> {
+    condition: Option<&'a str>,
+    names: Names<'a>,
+}
+
+/// Creates a table, in every Region of its mode.
+pub fn create_table(
+    world: &World,
+    name: &str,
+    mode: Mode,
+    partition_key: &'static str,
+    sort_key: Option<&'static str>,
+) {
+    let (items, writers) = (BTreeMap::new(), BTreeMap::new());
+    let table = Table { mode, partition_key, sort_key, items, writers, conflicts_to_inject: 0 };
+    world.state().dynamodb.tables.insert(name.to_owned(), table);
+}
+
+/// Has the next writes to a table answered with `ReplicatedWriteConflictException`.
+pub fn inject_conflicts(world: &World, table: &str, count: u32) {
+    if let Some(table) = world.state().dynamodb.tables.get_mut(table) {
+        table.conflicts_to_inject = count;
+    }
+}
+
+/// Puts an item with a condition in DynamoDB's expression language; what the payments workload calls at arrival.
+pub fn put(
+    world: &World,
+    at: Region,
+    table: &str,
+    item: Item,
+    condition: Option<&str>,
+    values: &Value,
+) -> Result<(), DynamoError> {
+    let write = Write { condition, names: Names { names: &Value::Null, values } };
+    put_item(world, at, table, item, &write).map(drop)
+}
+
+/// Reads an item with strong consistency, or `None`.
+pub fn get(world: &World, at: Region, table: &str, key: &Item) -> Result<Option<Item>, DynamoError> {
+    let mut state = world.state();
+    let linked = links(&state.network, at);
+    let table = state.dynamodb.table(table)?;
+    table.reachable(at, true, &linked)?;
+    Ok(table.items.get(&table.key_of(key)?).cloned())
+}
+
+/// Every item of a table, whatever the network: for checkers after the run.
+#[must_use]
+pub fn all_items(world: &World, table: &str) -> Vec<Item> {
+    world.state().dynamodb.tables.get(table).map(|table| table.items.values().cloned().collect()).unwrap_or_default()
+}
+
+/// Which of the Regions of Europe a Region has a two-way path to.
+fn links(network: &crate::network::Network, at: Region) -> Vec<(Region, Duration)> {
+    let all = [Region::DUBLIN, Region::LONDON, Region::FRANKFURT];
+    all.into_iter()
+        .filter(|other| *other != at && network.linked(at, *other))
+        .map(|other| (other, network.one_way(at, other) * 2))
+        .collect()
+}
+
+impl DynamoDb {
+    fn table(&mut self, name: &str) -> Result<&mut Table, DynamoError> {
+        self.tables.get_mut(name).ok_or_else(|| refused("ResourceNotFoundException", "Requested resource not found"))
+    }
+}
+
+impl Table {
+    fn key_of(&self, item: &Item) -> Result<(String, String), DynamoError> {
+        let part = |name: &str| match item.get(name) {
+            Some(value) => Ok(value.to_string()),
+            None => {
+                Err(refused("ValidationException", format!("One of the required keys was not given a value: {name}")))
+            }
+        };
+        Ok((part(self.partition_key)?, self.sort_key.map(part).transpose()?.unwrap_or_default()))
+    }
+
+    /// The round trip to the replica that takes part, or why there is none.
+    fn reachable(&self, at: Region, strong: bool, linked: &[(Region, Duration)]) -> Result<Duration, DynamoError> {
+        match &self.mode {
+            Mode::Regional(home) if *home == at => Ok(Duration::ZERO),
+            Mode::Mrsc(replicas) if replicas.contains(&at) => {
+                let nearest = linked.iter().filter(|(other, _)| replicas.contains(other)).map(|(_, trip)| *trip).min();
+                match nearest {
+                    Some(trip) => Ok(trip),
+                    None if !strong => Ok(Duration::ZERO),
+                    None => Err(DynamoError {
+                        status: 500,
+                        code: "InternalServerError",
+                        message: "no other replica can be reached".into(),
+                    }),
+                }
+            }
+            Mode::Regional(_) | Mode::Mrsc(_) => {
+                Err(refused("ResourceNotFoundException", "Requested resource not found"))
+            }
+        }
+    }
+}
+
+/// The old item, if there was one, and how long the write takes.
+fn put_item(
+    world: &World,
+    at: Region,
+    table: &str,
+    item: Item,
+    write: &Write<'_>,
+) -> Result<(Option<Item>, Duration), DynamoError> {
+    change(world, at, table, &item.clone(), write, move |_| Some(item))
+}
+
+fn change(
+    world: &World,
+    at: Region,
+    table: &str,
+    key: &Item,
+    write: &Write<'_>,
+    new: impl FnOnce(Option<&Item>) -> Option<Item>,
+) -> Result<(Option<Item>, Duration), DynamoError> {
+    let now = world.elapsed();
+    let mut state = world.state();
+    let linked = links(&state.network, at);
+    let table = state.dynamodb.table(table)?;
+    let trip = table.reachable(at, true, &linked)?;
+    let key = table.key_of(key)?;
+    if table.conflicts_to_inject > 0 {
+        table.conflicts_to_inject -= 1;
+        return Err(conflict());
+    }
+    if let Some((writer, settled)) = table.writers.get(&key)
+        && *writer != at
+        && *settled > now
+    {
+        return Err(conflict());
+    }
+    let old = table.items.get(&key);
+    if let Some(condition) = write.condition {
+        let empty = Item::new();
+        let holds = expression::holds(condition, old.unwrap_or(&empty), &write.names)
+            .map_err(|problem| refused("ValidationException", format!("Invalid ConditionExpression: {problem}")))?;
+        if !holds {
+            return Err(refused("ConditionalCheckFailedException", "The conditional request failed"));
+        }
+    }
+    let old = old.cloned();
+    match new(old.as_ref()) {
+        Some(item) => table.items.insert(key.clone(), item),
+        None => table.items.remove(&key),
+    };
+    table.writers.insert(key, (at, now + trip));
+    Ok((old, trip))
+}
+
+fn conflict() -> DynamoError {
+    refused("ReplicatedWriteConflictException", "The item is being modified in another Region; try again")
+}
+
+pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) -> Answer {
+    let target = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let Ok(input) = serde_json::from_slice::<Value>(request.body()) else {
+        return json_error(400, "com.amazonaws.dynamodb.v20120810#SerializationException", "the body is not JSON")
+            .into();
+    };
+    let outcome = match target.rsplit('.').next().unwrap_or_default() {
+        "GetItem" => get_item(world, at, &input),
+        "PutItem" => put_or_delete(world, at, &input, "Item"),
+        "DeleteItem" => put_or_delete(world, at, &input, "Key"),
+        "Query" | "Scan" => query(world, at, &input),
+        "DescribeTable" => describe(world, at, &input),
+        "TransactWriteItems" | "TransactGetItems" => {
+            Err(refused("ValidationException", "transactions are not supported on a table with strong consistency"))
+        }
+        other => Err(refused(
+            "UnknownOperationException",
+            format!(
+                "this world's DynamoDB speaks GetItem, PutItem, DeleteItem, Query, Scan and DescribeTable, not {other}"
+            ),
+        )),
+    };
+    match outcome {
+        Ok((body, delay)) => Answer { response: respond(200, "application/x-amz-json-1.0", body.to_string()), delay },
+        Err(DynamoError { status, code, message }) => {
+            let delay = if status >= 500 { Duration::from_secs(1) } else { Duration::ZERO };
+            let code = format!("com.amazonaws.dynamodb.v20120810#{code}");
+            Answer { response: json_error(status, &code, &message), delay }
+        }
+    }
+}
+
+fn name_of(input: &Value) -> &str {
+    input["TableName"].as_str().unwrap_or_default()
+}
+
+fn get_item(world: &World, at: Region, input: &Value) -> Result<(Value, Duration), DynamoError> {
+    let strong = input["ConsistentRead"] == true;
+    let mut state = world.state();
+    let linked = links(&state.network, at);
+    let table = state.dynamodb.table(name_of(input))?;
+    let trip = table.reachable(at, strong, &linked)?;
+    let key = table.key_of(input["Key"].as_object().unwrap_or(&Item::new()))?;
+    let body = table.items.get(&key).map_or_else(|| json!({}), |item| json!({"Item": item}));
+    Ok((body, if strong { trip } else { Duration::ZERO }))
+}
+
+fn put_or_delete(world: &World, at: Region, input: &Value, field: &str) -> Result<(Value, Duration), DynamoError> {
+    let item = input[field].as_object().cloned().unwrap_or_default();
+    let names = Names { names: &input["ExpressionAttributeNames"], values: &input["ExpressionAttributeValues"] };
+    let write = Write { condition: input["ConditionExpression"].as_str(), names };
+    let (old, delay) = if field == "Item" {
+        put_item(world, at, name_of(input), item, &write)?
+    } else {
+        change(world, at, name_of(input), &item, &write, |_| None)?
+    };
+    let body = match (input["ReturnValues"].as_str(), old) {
+        (Some("ALL_OLD"), Some(old)) => json!({"Attributes": old}),
+        _ => json!({}),
+    };
+    Ok((body, delay))
+}
+
+fn query(world: &World, at: Region, input: &Value) -> Result<(Value, Duration), DynamoError> {
+    let strong = input["ConsistentRead"] == true;
+    let mut state = world.state();
+    let linked = links(&state.network, at);
+    let table = state.dynamodb.table(name_of(input))?;
+    let trip = table.reachable(at, strong, &linked)?;
+    let names = Names { names: &input["ExpressionAttributeNames"], values: &input["ExpressionAttributeValues"] };
+    let mut found: Vec<&Item> = Vec::new();
+    for item in table.items.values() {
+        let mut fits = true;
+        for field in ["KeyConditionExpression", "FilterExpression"] {
+            if let Some(condition) = input[field].as_str() {
+                fits &= expression::holds(condition, item, &names)
+                    .map_err(|problem| refused("ValidationException", format!("Invalid {field}: {problem}")))?;
+            }
+        }
+        if fits {
+            found.push(item);
+        }
+    }
+    if let Some(sort_key) = table.sort_key {
+        found.sort_by(|one, other| compare(&one[sort_key], &other[sort_key]).unwrap_or(std::cmp::Ordering::Equal));
+    }
+    if input["ScanIndexForward"] == false {
+        found.reverse();
+    }
+    if let Some(limit) = input["Limit"].as_u64() {
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
+    let count = found.len();
+    Ok((json!({"Items": found, "Count": count, "ScannedCount": count}), if strong { trip } else { Duration::ZERO }))
+}
+
+fn describe(world: &World, at: Region, input: &Value) -> Result<(Value, Duration), DynamoError> {
+    let mut state = world.state();
+    let name = name_of(input).to_owned();
+    let table = state.dynamodb.table(&name)?;
+    table.reachable(at, false, &[])?;
+    let replicas: Vec<Value> = match &table.mode {
+        Mode::Mrsc(replicas) => replicas
+            .iter()
+            .filter(|replica| **replica != at)
+            .map(|replica| json!({"RegionName": replica.as_str(), "ReplicaStatus": "ACTIVE"}))
+            .collect(),
+        Mode::Regional(_) => Vec::new(),
+    };
+    let consistency = if replicas.is_empty() { Value::Null } else { json!("STRONG") };
+    let body = json!({"Table": {
+        "TableName": name, "TableStatus": "ACTIVE", "ItemCount": table.items.len(), "Replicas": replicas,
+        "MultiRegionConsistency": consistency, "GlobalTableVersion": "2019.11.21",
+    }});
+    Ok((body, Duration::ZERO))
+}

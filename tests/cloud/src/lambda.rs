@@ -1,0 +1,219 @@
+//! Lambda: sandboxes, time-outs, asynchronous invocation with its retries and dead letters (facts of LAM invocation-async-error-handling).
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_types::SdkConfig;
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::task::AbortHandle;
+
+use crate::region::Region;
+use crate::trace::Caller;
+use crate::world::World;
+
+/// A deployed function's code.
+pub type Handler = Arc<dyn Fn(Invocation) -> HandlerFuture + Send + Sync>;
+/// A running invocation.
+pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
+
+/// What the code is given.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Where it runs.
+    pub region: Region,
+    /// Lambda's request id.
+    pub request_id: String,
+    /// SDK configuration on this world's wire.
+    pub sdk: SdkConfig,
+    /// What was sent.
+    pub payload: Bytes,
+    /// When it is ended, by the Region's clock.
+    pub deadline: Timestamp,
+}
+
+/// An invocation that has ended.
+#[derive(Clone, Debug)]
+pub struct Invoked {
+    /// Where.
+    pub region: Region,
+    /// Which function.
+    pub function: &'static str,
+    /// Since the start.
+    pub started: Duration,
+    /// Since the start.
+    pub ended: Duration,
+    /// What it returned, or why it did not.
+    pub outcome: Result<Value, String>,
+}
+
+/// A payload that was given up.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// Where.
+    pub region: Region,
+    /// Which function.
+    pub function: &'static str,
+    /// What was sent.
+    pub payload: Bytes,
+    /// The last failure.
+    pub why: String,
+}
+
+#[derive(Default)]
+pub(crate) struct Lambda {
+    functions: BTreeMap<(Region, &'static str), Function>,
+    running: BTreeMap<u64, (Region, &'static str, AbortHandle)>,
+    started: u64,
+    invoked: Vec<Invoked>,
+    dead_letters: Vec<DeadLetter>,
+}
+
+#[derive(Clone)]
+struct Function {
+    handler: Handler,
+    timeout: Duration,
+    idle_sandboxes: u32,
+}
+
+/// Starting a sandbox: a Rust binary on `provided.al2023`, with a margin.
+const COLD_START: Duration = Duration::from_millis(120);
+/// Finding a warm sandbox.
+const WARM_START: Duration = Duration::from_millis(8);
+/// An asynchronous invocation that failed is repeated after these.
+const RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
+
+impl World {
+    /// Deploys a function.
+    pub fn create_function(&self, region: Region, name: &'static str, timeout: Duration, handler: Handler) {
+        let function = Function { handler, timeout, idle_sandboxes: 0 };
+        self.state().lambda.functions.insert((region, name), function);
+    }
+
+    /// Hands an event over: at least once, with two retries, then to the dead letters.
+    pub fn invoke_async(&self, region: Region, name: &'static str, payload: Bytes) {
+        let world = self.clone();
+        tokio::spawn(async move {
+            let mut retries = RETRIES.into_iter();
+            loop {
+                // The event waits in the Region's own queue until the Region works again.
+                while world.state().network.is_dark(region) {
+                    tokio::time::sleep(Duration::from_secs(30)).await;
+                }
+                let Err(why) = world.invoke(region, name, payload.clone()).await else { return };
+                match retries.next() {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => {
+                        let letter = DeadLetter { region, function: name, payload, why };
+                        world.record(name, format!("in {region} gives up: {}", letter.why));
+                        world.state().lambda.dead_letters.push(letter);
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Invokes a function and waits for its answer.
+    pub async fn invoke(&self, region: Region, name: &'static str, payload: Bytes) -> Result<Value, String> {
+        let Some((function, id, cold)) = self.take_sandbox(region, name) else {
+            return Err(format!("there is no function {name} in {region}"));
+        };
+        tokio::time::sleep(if cold { COLD_START } else { WARM_START }).await;
+        if self.state().network.is_dark(region) {
+            return Err("the Region is dark".into());
+        }
+        let caller = Caller { name: name.into(), region, invocation: Some(id) };
+        let invocation = Invocation {
+            region,
+            request_id: format!("{region}-{id}"),
+            sdk: self.sdk(caller),
+            payload,
+            deadline: self.clock(region).checked_add(function.timeout).unwrap_or(Timestamp::MAX),
+        };
+        let started = self.elapsed();
+        let task = tokio::spawn((function.handler)(invocation));
+        let abort = task.abort_handle();
+        self.state().lambda.running.insert(id, (region, name, abort.clone()));
+        let outcome = match tokio::time::timeout(function.timeout, task).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(join)) if join.is_cancelled() => Err("the sandbox died".into()),
+            Ok(Err(panic)) => Err(format!("the function panicked: {panic}")),
+            Err(_) => {
+                abort.abort();
+                Err(format!("timed out after {} s", function.timeout.as_secs()))
+            }
+        };
+        let ended = self.elapsed();
+        let mut state = self.state();
+        state.lambda.running.remove(&id);
+        if outcome.is_ok()
+            && let Some(function) = state.lambda.functions.get_mut(&(region, name))
+        {
+            function.idle_sandboxes += 1;
+        }
+        state.lambda.invoked.push(Invoked { region, function: name, started, ended, outcome: outcome.clone() });
+        outcome
+    }
+
+    fn take_sandbox(&self, region: Region, name: &'static str) -> Option<(Function, u64, bool)> {
+        let mut state = self.state();
+        state.lambda.started += 1;
+        let id = state.lambda.started;
+        let function = state.lambda.functions.get_mut(&(region, name))?;
+        let cold = function.idle_sandboxes == 0;
+        function.idle_sandboxes = function.idle_sandboxes.saturating_sub(1);
+        Some((function.clone(), id, cold))
+    }
+
+    /// Ends one invocation between two of its awaits.
+    pub(crate) fn kill_invocation(&self, id: u64) {
+        let running = self.state().lambda.running.remove(&id);
+        if let Some((region, name, abort)) = running {
+            abort.abort();
+            self.record(name, format!("in {region} is killed"));
+        }
+    }
+
+    /// Ends every running invocation of a function. Returns how many there were.
+    pub fn kill_function(&self, region: Region, name: &str) -> usize {
+        let ids: Vec<u64> = {
+            let state = self.state();
+            let running = state.lambda.running.iter();
+            running.filter(|(_, (at, function, _))| *at == region && *function == name).map(|(id, _)| *id).collect()
+        };
+        ids.iter().for_each(|id| self.kill_invocation(*id));
+        ids.len()
+    }
+
+    pub(crate) fn kill_invocations(&self, region: Region) {
+        let mut state = self.state();
+        state.lambda.running.retain(|_, (at, _, abort)| {
+            if *at == region {
+                abort.abort();
+            }
+            *at != region
+        });
+        for ((at, _), function) in &mut state.lambda.functions {
+            if *at == region {
+                function.idle_sandboxes = 0;
+            }
+        }
+    }
+
+    /// Every invocation that has ended.
+    #[must_use]
+    pub fn invoked(&self) -> Vec<Invoked> {
+        self.state().lambda.invoked.clone()
+    }
+
+    /// What was given up.
+    #[must_use]
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.state().lambda.dead_letters.clone()
+    }
+}

@@ -1,0 +1,81 @@
+//! What RDS answers, in XML.
+
+use std::fmt::Write as _;
+
+use quick_xml::escape::escape;
+
+use super::{Global, Member};
+use crate::aurora::WRITER_ENDPOINT;
+
+pub(super) fn global_cluster(global: &Global) -> String {
+    let mut members = String::new();
+    for member in &global.members {
+        let readers: String = global
+            .members
+            .iter()
+            .filter(|other| member.is_writer && other.region != member.region)
+            .map(|other| format!("<member>{}</member>", escape(other.arn())))
+            .collect();
+        let _ = write!(
+            members,
+            "<GlobalClusterMember><DBClusterArn>{}</DBClusterArn><Readers>{readers}</Readers><IsWriter>{}</IsWriter><GlobalWriteForwardingStatus>disabled</GlobalWriteForwardingStatus><SynchronizationStatus>{}</SynchronizationStatus></GlobalClusterMember>",
+            escape(member.arn()),
+            member.is_writer,
+            if member.connected { "connected" } else { "pending-resync" },
+        );
+    }
+    let state = global.operation.as_ref().map(|operation| {
+        let arn = |region| global.member(region).map(Member::arn).unwrap_or_default();
+        format!(
+            "<FailoverState><Status>{}</Status><FromDbClusterArn>{}</FromDbClusterArn><ToDbClusterArn>{}</ToDbClusterArn><IsDataLossAllowed>{}</IsDataLossAllowed></FailoverState>",
+            operation.status,
+            arn(operation.from),
+            arn(operation.to),
+            operation.data_loss_allowed,
+        )
+    });
+    format!(
+        "<GlobalClusterMember><GlobalClusterIdentifier>{}</GlobalClusterIdentifier><Status>{}</Status><Engine>aurora-postgresql</Engine><EngineVersion>16.4</EngineVersion><Endpoint>{WRITER_ENDPOINT}</Endpoint><GlobalClusterMembers>{members}</GlobalClusterMembers>{}</GlobalClusterMember>",
+        escape(global.id),
+        global.status,
+        state.unwrap_or_default(),
+    )
+}
+
+pub(super) fn cluster(member: &Member) -> String {
+    let mut members = String::new();
+    for (index, (id, _)) in member.instances.iter().enumerate() {
+        // In a secondary cluster every instance is a reader until the promotion.
+        let _ = write!(
+            members,
+            "<DBClusterMember><DBInstanceIdentifier>{id}</DBInstanceIdentifier><IsClusterWriter>{}</IsClusterWriter></DBClusterMember>",
+            member.is_writer && index == 0,
+        );
+    }
+    format!(
+        "<DBCluster><DBClusterIdentifier>{}</DBClusterIdentifier><DBClusterArn>{}</DBClusterArn><Status>available</Status><Engine>aurora-postgresql</Engine><EngineVersion>{}</EngineVersion><DBClusterMembers>{members}</DBClusterMembers></DBCluster>",
+        escape(&member.identifier),
+        escape(member.arn()),
+        member.engine_version,
+    )
+}
+
+pub(super) fn instances(member: &Member) -> String {
+    let mut instances = String::new();
+    for (id, status) in &member.instances {
+        let _ = write!(
+            instances,
+            "<DBInstance><DBInstanceIdentifier>{id}</DBInstanceIdentifier><DBInstanceStatus>{status}</DBInstanceStatus><DBClusterIdentifier>{}</DBClusterIdentifier><Engine>aurora-postgresql</Engine></DBInstance>",
+            escape(&member.identifier),
+        );
+    }
+    instances
+}
+
+pub(super) fn snapshot(id: &str, cluster: &str, status: &str) -> String {
+    format!(
+        "<DBClusterSnapshot><DBClusterSnapshotIdentifier>{}</DBClusterSnapshotIdentifier><DBClusterIdentifier>{}</DBClusterIdentifier><Status>{status}</Status></DBClusterSnapshot>",
+        escape(id),
+        escape(cluster),
+    )
+}

@@ -1,0 +1,49 @@
+//! The same handlers on loopback HTTP: any AWS client can be pointed at it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+use crate::service::{json_error, of_signature};
+use crate::world::World;
+
+/// Serves the world until the process ends. The SigV4 credential scope says which service and Region is meant.
+pub async fn serve(world: World, address: SocketAddr) -> std::io::Result<()> {
+    let listener = TcpListener::bind(address).await?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let world = world.clone();
+        tokio::spawn(async move {
+            let answer = service_fn(|request| answer(world.clone(), request));
+            // A client that hangs up is its own business.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+        });
+    }
+}
+
+async fn answer(world: World, request: http::Request<Incoming>) -> Result<http::Response<Full<Bytes>>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let body = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return Ok(full(json_error(400, "IncompleteBody", &error.to_string()))),
+    };
+    let scope = parts.headers.get("authorization").and_then(|value| value.to_str().ok()).and_then(of_signature);
+    let Some((service, region)) = scope else {
+        let why = "the request is not signed for a service and Region of this world: dynamodb, rds, sns, events or monitoring in eu-west-1, eu-west-2, eu-central-1 or us-east-1";
+        return Ok(full(json_error(403, "IncompleteSignature", why)));
+    };
+    let answer = service.handle(&world, region, &http::Request::from_parts(parts, body));
+    tokio::time::sleep(answer.delay).await;
+    Ok(full(answer.response))
+}
+
+fn full(response: http::Response<Bytes>) -> http::Response<Full<Bytes>> {
+    response.map(Full::new)
+}

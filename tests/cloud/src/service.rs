@@ -1,0 +1,136 @@
+//! Which service a request is for, what it asks, and the shapes of errors.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::region::Region;
+use crate::world::World;
+use crate::{cloudwatch, dynamodb, events, rds, sns};
+
+/// What a service answers, and how long it takes beside the way there and back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: http::Response<Bytes>,
+    pub(crate) delay: Duration,
+}
+
+impl From<http::Response<Bytes>> for Answer {
+    fn from(response: http::Response<Bytes>) -> Self {
+        Self { response, delay: Duration::ZERO }
+    }
+}
+
+/// The AWS services of this world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    CloudWatch,
+    DynamoDb,
+    EventBridge,
+    Rds,
+    Sns,
+}
+
+/// `rds.eu-west-2.amazonaws.com` and its like; `None` for what is no AWS endpoint of this world.
+pub(crate) fn of_host(host: &str) -> Option<(Service, Region)> {
+    let (prefix, rest) = host.strip_suffix(".amazonaws.com")?.split_once('.')?;
+    Some((Service::named(prefix)?, Region::named(rest)?))
+}
+
+/// From the SigV4 credential scope: what a client that was pointed at one endpoint means.
+pub(crate) fn of_signature(authorization: &str) -> Option<(Service, Region)> {
+    let scope = authorization.split("Credential=").nth(1)?.split([',', ' ']).next()?;
+    let parts: Vec<&str> = scope.split('/').collect();
+    let [_, _, region, service, _] = parts.as_slice() else { return None };
+    Some((Service::named(service)?, Region::named(region)?))
+}
+
+impl Service {
+    fn named(prefix: &str) -> Option<Self> {
+        match prefix {
+            "monitoring" => Some(Self::CloudWatch),
+            "dynamodb" => Some(Self::DynamoDb),
+            "events" => Some(Self::EventBridge),
+            "rds" => Some(Self::Rds),
+            "sns" => Some(Self::Sns),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Self::CloudWatch => "monitoring",
+            Self::DynamoDb => "dynamodb",
+            Self::EventBridge => "events",
+            Self::Rds => "rds",
+            Self::Sns => "sns",
+        }
+    }
+
+    pub(crate) fn operation(self, request: &http::Request<Bytes>) -> String {
+        match self {
+            Self::DynamoDb | Self::EventBridge => {
+                let target = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok());
+                target.and_then(|target| target.rsplit('.').next()).unwrap_or("?").to_owned()
+            }
+            Self::CloudWatch => request.uri().path().rsplit('/').next().unwrap_or("?").to_owned(),
+            Self::Rds | Self::Sns => self.parameters(request).remove("Action").unwrap_or_else(|| "?".into()),
+        }
+    }
+
+    pub(crate) fn parameters(self, request: &http::Request<Bytes>) -> BTreeMap<String, String> {
+        match self {
+            Self::Rds | Self::Sns => form_urlencoded::parse(request.body()).into_owned().collect(),
+            Self::CloudWatch | Self::DynamoDb | Self::EventBridge => BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn handle(self, world: &World, at: Region, request: &http::Request<Bytes>) -> Answer {
+        match self {
+            Self::CloudWatch => cloudwatch::handle(world, at, request).into(),
+            Self::DynamoDb => dynamodb::handle(world, at, request),
+            Self::EventBridge => events::handle(world, at, request).into(),
+            Self::Rds => rds::handle(world, at, request).into(),
+            Self::Sns => sns::handle(world, at, request).into(),
+        }
+    }
+}
+
+/// An answer with a body.
+pub(crate) fn respond(status: u16, content_type: &str, body: impl Into<Bytes>) -> http::Response<Bytes> {
+    let response = http::Response::builder()
+        .status(status)
+        .header("content-type", content_type)
+        .header("x-amzn-requestid", "00000000-0000-0000-0000-000000000000")
+        .body(body.into());
+    response.unwrap_or_default()
+}
+
+/// An error of the services that speak JSON.
+pub(crate) fn json_error(status: u16, code: &str, message: &str) -> http::Response<Bytes> {
+    let body = json!({"__type": code, "message": message}).to_string();
+    respond(status, "application/x-amz-json-1.0", body)
+}
+
+/// An error of the services that speak the query protocol.
+pub(crate) fn query_error(status: u16, code: &str, message: &str) -> http::Response<Bytes> {
+    let side = if status < 500 { "Sender" } else { "Receiver" };
+    let message = quick_xml::escape::escape(message);
+    let body = format!(
+        "<ErrorResponse><Error><Type>{side}</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>0</RequestId></ErrorResponse>"
+    );
+    respond(status, "text/xml", body)
+}
+
+/// An injected error in the shape of the service.
+pub(crate) fn error(service: &str, status: u16, code: &str) -> Answer {
+    let message = "injected by the world";
+    let response = match service {
+        "rds" | "sns" => query_error(status, code, message),
+        "http" => respond(status, "text/plain", message),
+        _ => json_error(status, code, message),
+    };
+    response.into()
+}

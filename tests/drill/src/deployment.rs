@@ -1,0 +1,227 @@
+//! The whole installation in a world: tables, clusters, payments, functions, rules, schedules, alarms.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_aws::ledger::{FENCE_WRITE_MAX, Ledger, LedgerError, LedgerFuture};
+use holdfast_aws::metrics::Metrics;
+use holdfast_aws::{Failure, Invocation, Startup};
+use holdfast_cloud::aurora::{SqlError, Statement, WRITER_ENDPOINT, through_writer_endpoint};
+use holdfast_cloud::cloudwatch::Alarm;
+use holdfast_cloud::dynamodb::{Mode, create_table};
+use holdfast_cloud::events::Rule;
+use holdfast_cloud::lambda::Handler;
+use holdfast_cloud::rds::{GlobalClusterConfig, create_global_cluster};
+use holdfast_cloud::route53::HealthCheck;
+use holdfast_cloud::sns::topic_arn;
+use holdfast_cloud::{Region, World, WorldConfig, lambda};
+use holdfast_domain::config::Config;
+use holdfast_payments::card_network::CardNetwork;
+use holdfast_payments::clients::{Cohort, start_readers};
+use holdfast_payments::history::{History, Reads};
+use holdfast_payments::lease::WriterLease;
+use holdfast_payments::service::{ATTEMPTS_TABLE, PaymentsService, host};
+
+/// Both data Regions and the witness.
+pub const REGIONS: [Region; 3] = [Region::DUBLIN, Region::LONDON, Region::FRANKFURT];
+/// The Regions that hold the service.
+pub const DATA_REGIONS: [Region; 2] = [Region::DUBLIN, Region::LONDON];
+/// The coordination table.
+pub const TABLE: &str = "holdfast";
+/// The global cluster.
+pub const CLUSTER: &str = "payments-global";
+const DAY_START: &str = "2026-11-24T14:05:00Z";
+
+/// What an installation is made of.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Everything random is drawn from this.
+    pub seed: u64,
+    /// Topology and policy.
+    pub config: Config,
+    /// How long AWS takes to promote.
+    pub promotion: Duration,
+    /// How far the standby is behind.
+    pub lag: Duration,
+    /// Instances of the standby cluster.
+    pub standby_instances: usize,
+    /// Between two payments of each of the two cohorts.
+    pub payment_every: Duration,
+    /// When clients stop making new payments.
+    pub payments_until: Duration,
+}
+
+/// A running installation.
+#[derive(Debug)]
+pub struct Deployment {
+    /// The world it runs in.
+    pub world: World,
+    /// What payment clients were told.
+    pub history: History,
+    /// What reading clients got.
+    pub reads: Reads,
+    /// What the card network remembers.
+    pub network: CardNetwork,
+    /// The payments service of each data Region.
+    pub services: BTreeMap<Region, PaymentsService>,
+}
+
+/// The configuration of the example, with the world's writer endpoint.
+#[must_use]
+pub fn example_config() -> Config {
+    let text = include_str!("../../../events/config.example.json");
+    let mut config = Config::parse(text).expect("events/config.example.json is valid; a test of the domain says so");
+    config.topology.writer_endpoint = WRITER_ENDPOINT.to_owned();
+    config
+}
+
+/// Installs everything.
+#[must_use]
+pub fn deploy(setup: &Setup) -> Deployment {
+    let start = DAY_START.parse().unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let world = World::new(&WorldConfig { seed: setup.seed, start });
+    for table in [TABLE, ATTEMPTS_TABLE] {
+        create_table(&world, table, Mode::Mrsc(REGIONS), "pk", Some("sk"));
+    }
+    create_global_cluster(
+        &world,
+        &GlobalClusterConfig {
+            id: CLUSTER,
+            primary: Region::DUBLIN,
+            secondary: Region::LONDON,
+            promotion: setup.promotion,
+            lag: setup.lag,
+            secondary_instances: setup.standby_instances,
+        },
+    );
+    for region in REGIONS {
+        world.create_topic(&topic_arn(region, "holdfast-pages"));
+        deploy_functions(&world, region, &setup.config);
+    }
+    deploy_route53_alarm(&world);
+    let network = CardNetwork::default();
+    let services = DATA_REGIONS.map(|region| {
+        let lease = WriterLease::keep(&world, region, TABLE, CLUSTER, Region::DUBLIN);
+        (region, PaymentsService::start(&world, region, lease, network.clone()))
+    });
+    let (history, reads) = (History::default(), Reads::default());
+    for (near, currency) in [(Region::DUBLIN, "EUR"), (Region::LONDON, "GBP")] {
+        let cohort = Cohort { near, every: setup.payment_every, currency, until: setup.payments_until };
+        cohort.start(&world, &history);
+        start_readers(&world, near, Duration::from_millis(500), &reads);
+    }
+    Deployment { world, history, reads, network, services: services.into_iter().collect() }
+}
+
+fn deploy_functions(world: &World, region: Region, config: &Config) {
+    let data = DATA_REGIONS.contains(&region);
+    let minute = Duration::from_secs(60);
+    world.create_function(
+        region,
+        observe_region::FUNCTION,
+        Duration::from_secs(75),
+        handler(world, config, Function::Observe),
+    );
+    world.create_function(region, page_humans::FUNCTION, minute, handler(world, config, Function::Page));
+    // Schedules start together and within seconds of the minute; the first one comes as the world begins.
+    world.schedule(region, observe_region::FUNCTION, minute, Duration::from_millis(200 + world.draw(800)));
+    let rule = |bus, source, detail_types, target| Rule { region, bus, source, detail_types, target };
+    let told =
+        vec!["RegionDoubtful", "StandbyDark", "IncidentAdvanced", "PromotionSlow", "DatabaseNotice", "TriggerRefused"];
+    world.put_rule(rule("holdfast", "holdfast", told, page_humans::FUNCTION));
+    if data {
+        world.create_function(
+            region,
+            promote_aurora::FUNCTION,
+            Duration::from_secs(900),
+            handler(world, config, Function::Promote),
+        );
+        world.schedule(region, promote_aurora::FUNCTION, minute, Duration::from_secs(30));
+        world.put_rule(rule("holdfast", "holdfast", vec!["RegionSuspected"], promote_aurora::FUNCTION));
+        world.put_rule(rule("default", "aws.rds", vec![], promote_aurora::FUNCTION));
+    }
+}
+
+/// The third, late opinion: Route 53's own alarm, which lives in us-east-1 and reaches London by SNS.
+fn deploy_route53_alarm(world: &World) {
+    for region in DATA_REGIONS {
+        let id = if region == Region::DUBLIN { "hc-dublin" } else { "hc-london" };
+        world.create_health_check(HealthCheck {
+            id,
+            url: format!("https://{}/healthz", host(region)),
+            region,
+            interval: Duration::from_secs(10),
+            failure_threshold: 3,
+        });
+    }
+    let topic = topic_arn(Region::N_VIRGINIA, "holdfast-health-checks");
+    world.create_topic(&topic);
+    world.subscribe_function(&topic, Region::LONDON, promote_aurora::FUNCTION);
+    world.put_alarm(Alarm {
+        region: Region::N_VIRGINIA,
+        name: "dublin-health-check",
+        namespace: "AWS/Route53",
+        metric: "HealthCheckStatus",
+        dimension: ("HealthCheckId", "hc-dublin"),
+        below: 1.0,
+        periods: 2,
+        topic,
+    });
+}
+
+#[derive(Clone, Copy)]
+enum Function {
+    Observe,
+    Promote,
+    Page,
+}
+
+fn handler(world: &World, config: &Config, function: Function) -> Handler {
+    let (world, config) = (world.clone(), config.clone());
+    Arc::new(move |invocation: lambda::Invocation| {
+        let (world, config) = (world.clone(), config.clone());
+        Box::pin(async move {
+            let region = holdfast_domain::Region::new(invocation.region.as_str()).map_err(|error| error.to_string())?;
+            let startup =
+                Startup::new(config, region, &invocation.sdk, Metrics::Silent).map_err(|error| error.to_string())?;
+            let ledger = Arc::new(WorldLedger { world, region: invocation.region });
+            let given = Invocation {
+                payload: invocation.payload.to_vec(),
+                id: invocation.request_id,
+                deadline: invocation.deadline,
+            };
+            let answer: Result<_, Failure> = match function {
+                Function::Observe => observe_region::handle(&startup, given).await,
+                Function::Promote => promote_aurora::handle(&startup, ledger, given).await,
+                Function::Page => page_humans::handle(&startup, given).await,
+            };
+            answer.map_err(|failure| failure.to_string())
+        })
+    })
+}
+
+/// The ledger port on the world's Aurora.
+#[derive(Debug)]
+struct WorldLedger {
+    world: World,
+    region: Region,
+}
+
+impl Ledger for WorldLedger {
+    fn write_fence_row(&self, epoch: u64) -> LedgerFuture<'_> {
+        Box::pin(async move {
+            let endpoint = || WRITER_ENDPOINT.to_owned();
+            let write = through_writer_endpoint(&self.world, self.region, Statement::Fence(epoch));
+            match self.world.within(FENCE_WRITE_MAX, write).await {
+                None => Err(LedgerError::TimedOut { endpoint: endpoint() }),
+                Some(Ok(_)) => Ok(()),
+                Some(Err(SqlError::ReadOnly)) => Err(LedgerError::InRecovery { endpoint: endpoint() }),
+                Some(Err(SqlError::FencedOff)) => Err(LedgerError::FencedOff { epoch }),
+                Some(Err(SqlError::Unavailable)) => {
+                    Err(LedgerError::Unreachable { endpoint: endpoint(), why: "no instance takes connections".into() })
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! The verdict, the waterfall and the losses: as text for a terminal, and as JSON with every figure.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use serde_json::{Value, json};
+
+use crate::checker::{Outcome, Verdict};
+use crate::timeline::line;
+use crate::waterfall::Waterfall;
+
+/// How many lost payments the terminal shows; the JSON has them all.
+const LOST_SHOWN: usize = 12;
+
+/// The report for a terminal.
+#[must_use]
+pub fn text(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    if outcome.outage {
+        let _ = writeln!(text, "\nWhere the time went (seconds after 14:07:00)\n{}", waterfall(&outcome.waterfall));
+        let _ = writeln!(text, "{}", recovery(&outcome.waterfall));
+    }
+    let _ = writeln!(text, "\nAcknowledged payments absent from the promoted ledger: {}", outcome.lost_totals);
+    for lost in outcome.lost.iter().take(LOST_SHOWN) {
+        let _ = writeln!(
+            text,
+            "  {}  {}  {} minor units {}  acknowledged {} ms after the outage began",
+            lost.key, lost.network_reference, lost.amount_minor, lost.currency, lost.acknowledged_after_outage_ms
+        );
+    }
+    if outcome.lost.len() > LOST_SHOWN {
+        let _ = writeln!(text, "  … and {} more; --json has them all", outcome.lost.len() - LOST_SHOWN);
+    }
+    let _ = writeln!(text, "\nWhat each function did\n{}", functions(outcome));
+    let _ = writeln!(text, "Read by people");
+    for letter in &outcome.letters {
+        let _ = writeln!(text, "  {}", letter.subject);
+    }
+    for problem in &outcome.problems {
+        let _ = writeln!(text, "\nNOT HELD: {problem}");
+    }
+    let verdict = match outcome.verdict() {
+        Verdict::Valid => "valid",
+        Verdict::Invalid => "invalid",
+        Verdict::Unknown => "unknown",
+    };
+    let _ = writeln!(text, "\n{} seed {}: {verdict}", outcome.scenario, outcome.seed);
+    text
+}
+
+fn seconds(ms: i64) -> String {
+    let sign = if ms < 0 { "-" } else { "" };
+    format!("{sign}{}.{:03}", ms.abs() / 1000, ms.abs() % 1000)
+}
+
+fn waterfall(waterfall: &Waterfall) -> String {
+    let stages = [
+        ("detect", "first failed probe", waterfall.first_failed_probe_ms, "ours"),
+        ("detect", "two observers agree, London is told", waterfall.suspected_ms, "ours"),
+        ("confirm", "promote-aurora confirms", waterfall.confirmed_ms, "ours"),
+        ("decide", "RDS is asked", waterfall.rds_called_ms, "ours"),
+        ("tell", "a page is handed to SNS", waterfall.first_page_sent_ms, "ours"),
+        ("promote", "RDS has promoted London", waterfall.promoted_ms, "AWS"),
+        ("route", "the writer endpoint has moved", waterfall.endpoint_moved_ms, "AWS"),
+        ("first write", "a payment is acknowledged", waterfall.first_durable_payment_ms, "ours"),
+        ("prove", "the fence row is written", waterfall.restored_ms, "ours"),
+    ];
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["phase", "what", "at", "took", "whose time"]);
+    let mut previous = 0;
+    for (phase, what, at, whose) in stages {
+        match at {
+            Some(at) => {
+                let took = if phase == "tell" { String::new() } else { seconds(at - previous) };
+                if phase != "tell" {
+                    previous = at;
+                }
+                table.add_row([phase.to_owned(), what.to_owned(), seconds(at), took, whose.to_owned()]);
+            }
+            None => {
+                table.add_row([phase, what, "did not happen", "", whose]);
+            }
+        }
+    }
+    table.to_string()
+}
+
+fn recovery(waterfall: &Waterfall) -> String {
+    let say = |ms: Option<i64>| ms.map_or_else(|| "not within the run".to_owned(), |ms| format!("{} s", seconds(ms)));
+    let ours = waterfall.rto_writes_ms.zip(waterfall.aws_promotion_ms).map(|(all, aws)| all - aws);
+    format!(
+        "Writes were back after {}, of which AWS took {} to promote and all else {} (sampled every {} ms).\n\
+         Reads, with DNS alone: clients near Dublin waited {}, clients near London {}.",
+        say(waterfall.rto_writes_ms),
+        say(waterfall.aws_promotion_ms),
+        say(ours),
+        waterfall.sampling_ms,
+        say(waterfall.rto_reads_dublin_ms),
+        say(waterfall.rto_reads_london_ms),
+    )
+}
+
+/// Runs, failures and AWS calls of each function in each Region.
+fn per_function(outcome: &Outcome) -> BTreeMap<(String, String), (usize, usize, usize)> {
+    let mut counts: BTreeMap<(String, String), (usize, usize, usize)> = BTreeMap::new();
+    for invoked in outcome.world.invoked() {
+        let count = counts.entry((invoked.function.to_owned(), invoked.region.to_string())).or_default();
+        count.0 += 1;
+        count.1 += usize::from(invoked.outcome.is_err());
+    }
+    for request in outcome.requests.iter().filter(|request| request.service != "http") {
+        let key = (request.caller.name.to_string(), request.caller.region.to_string());
+        counts.entry(key).or_default().2 += 1;
+    }
+    counts
+}
+
+fn functions(outcome: &Outcome) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
+        "function",
+        "Region",
+        "runs ended",
+        "failed or killed",
+        "AWS calls",
+    ]);
+    for ((function, region), (runs, failed, calls)) in per_function(outcome) {
+        table.add_row([function, region, runs.to_string(), failed.to_string(), calls.to_string()]);
+    }
+    table.to_string()
+}
+
+/// Every figure.
+#[must_use]
+pub fn json(outcome: &Outcome) -> Value {
+    let functions: Vec<Value> = per_function(outcome)
+        .into_iter()
+        .map(|((function, region), (runs, failed, calls))| {
+            json!({"function": function, "region": region, "runs": runs, "failed": failed, "aws_calls": calls})
+        })
+        .collect();
+    let rds: Vec<Value> = outcome
+        .requests
+        .iter()
+        .filter(|request| !request.parameters.is_empty() && request.service == "rds")
+        .filter(|request| !request.operation.starts_with("Describe"))
+        .map(|request| {
+            json!({"at_ms": crate::waterfall::ms(request.at), "by": &*request.caller.name, "in": request.to.as_str(), "parameters": request.parameters})
+        })
+        .collect();
+    json!({
+        "scenario": outcome.scenario,
+        "seed": outcome.seed,
+        "verdict": outcome.verdict(),
+        "problems": outcome.problems,
+        "waterfall": outcome.waterfall,
+        "payments": {
+            "requests": outcome.operations.len(),
+            "acknowledged": outcome.operations.iter().filter(|it| matches!(it.told, holdfast_payments::history::Told::Acknowledged { .. })).count(),
+            "lost": outcome.lost,
+            "lost_count": outcome.lost_totals.count,
+            "lost_minor_units": outcome.lost_totals.sums_minor,
+            "charged_twice": outcome.charged_twice,
+        },
+        "incident": outcome.state.incident,
+        "writer": outcome.writer.map(|region| region.as_str()),
+        "rds_mutations": rds,
+        "functions": functions,
+        "pages": outcome.letters.iter().map(|it| json!({
+            "at_ms": crate::waterfall::ms(it.at), "region": it.region.as_str(), "subject": it.subject, "message": it.message
+        })).collect::<Vec<_>>(),
+        "timeline": outcome.world.entries().iter().map(line).collect::<Vec<_>>(),
+    })
+}

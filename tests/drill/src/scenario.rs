@@ -1,0 +1,270 @@
+//! The scenarios: what is installed, what goes wrong and when, and what must come of it.
+
+use std::time::Duration;
+
+use holdfast_cloud::fault::{CallEffect, CallFault, CallMatch};
+use holdfast_cloud::{Region, World};
+use holdfast_domain::policy::{Mode, Policy};
+use serde_json::json;
+
+use crate::checker::Outcome;
+use crate::deployment::{Deployment, Setup, deploy, example_config};
+use crate::expect;
+
+/// 14:07:00, two minutes after the start of every scenario.
+pub const OUTAGE_AT: Duration = Duration::from_secs(120);
+
+/// One story with its moral.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What happens, in a sentence.
+    pub about: &'static str,
+    /// How long it is watched.
+    pub length: Duration,
+    /// Whether the primary is lost, so that a failover is the right answer sooner or later.
+    pub outage: bool,
+    setup: fn(&mut Setup),
+    script: fn(&Deployment),
+    expect: fn(&Outcome) -> Vec<String>,
+}
+
+/// Every scenario, the main one first.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "dublin-dark",
+        about: "Dublin goes dark at 14:07 and stays dark; auto mode, AWS takes 45 s to promote",
+        length: Duration::from_secs(420),
+        outage: true,
+        setup: auto,
+        script: |deployment| at(deployment, OUTAGE_AT, |world| world.go_dark(Region::DUBLIN)),
+        expect: expect::one_failover_in_a_minute,
+    },
+    Scenario {
+        name: "planned-switchover",
+        about: "a person moves the writer to London; both Regions are healthy and nothing is lost",
+        length: Duration::from_secs(420),
+        outage: false,
+        setup: approve,
+        script: |deployment| {
+            at(deployment, OUTAGE_AT, |world| {
+                ask(world, json!({"action": "switchover", "to": "eu-west-2", "by": "ada", "comment": "maintenance"}));
+            });
+        },
+        expect: expect::one_lossless_switchover,
+    },
+    Scenario {
+        name: "grey-writer",
+        about: "Dublin answers but cannot write: a person is paged, nothing moves",
+        length: Duration::from_secs(300),
+        outage: false,
+        setup: auto,
+        script: |deployment| {
+            let services = deployment.services.clone();
+            at(deployment, OUTAGE_AT, move |world| {
+                world.record("eu-west-1", "answers, but its database connections fail");
+                if let Some(service) = services.get(&Region::DUBLIN) {
+                    service.break_writes(true);
+                }
+            });
+        },
+        expect: expect::a_page_and_nothing_moves,
+    },
+    Scenario {
+        name: "one-observer-partition",
+        about: "London alone cannot reach Dublin for 43 s: nothing moves",
+        length: Duration::from_secs(300),
+        outage: false,
+        setup: auto,
+        script: |deployment| {
+            at(deployment, OUTAGE_AT, |world| world.cut_link(Region::LONDON, Region::DUBLIN));
+            at(deployment, OUTAGE_AT + Duration::from_secs(43), |world| {
+                world.mend_link(Region::LONDON, Region::DUBLIN);
+            });
+        },
+        expect: expect::nothing_moves,
+    },
+    Scenario {
+        name: "link-cut",
+        about: "Dublin and London cannot see each other, Frankfurt sees both: nothing moves",
+        length: Duration::from_secs(300),
+        outage: false,
+        setup: auto,
+        script: |deployment| {
+            at(deployment, OUTAGE_AT, |world| {
+                world.cut_link(Region::LONDON, Region::DUBLIN);
+                world.cut_link(Region::DUBLIN, Region::LONDON);
+            });
+        },
+        expect: expect::a_page_and_nothing_moves,
+    },
+    Scenario {
+        name: "alarm-flap",
+        about: "the Route 53 alarm flaps while Dublin is well: nothing moves, nobody is woken",
+        length: Duration::from_secs(300),
+        outage: false,
+        setup: auto,
+        script: |deployment| {
+            for flap in 0..6u32 {
+                let value = if flap % 2 == 0 { "ALARM" } else { "OK" };
+                at(deployment, OUTAGE_AT + Duration::from_secs(20) * flap, move |world| {
+                    world.set_alarm_state(Region::N_VIRGINIA, "dublin-health-check", value, "a flap");
+                });
+            }
+        },
+        expect: expect::nobody_is_woken_and_nothing_moves,
+    },
+    Scenario {
+        name: "promoter-dies",
+        about: "Dublin goes dark, and promote-aurora is killed while RDS promotes: it resumes, with one failover call in total",
+        length: Duration::from_secs(420),
+        outage: true,
+        setup: auto,
+        script: |deployment| {
+            at(deployment, OUTAGE_AT, |world| world.go_dark(Region::DUBLIN));
+            deployment.world.inject(CallFault::new(
+                CallMatch {
+                    caller: Some("promote-aurora".into()),
+                    operation: Some("FailoverGlobalCluster"),
+                    ..CallMatch::default()
+                },
+                0..1,
+                CallEffect::KillAfter,
+            ));
+        },
+        expect: expect::one_failover_in_a_minute,
+    },
+    Scenario {
+        name: "approve-mode",
+        about: "Dublin goes dark; a person is asked, and approves two minutes later",
+        length: Duration::from_secs(480),
+        outage: true,
+        setup: approve,
+        script: |deployment| {
+            at(deployment, OUTAGE_AT, |world| world.go_dark(Region::DUBLIN));
+            at(deployment, OUTAGE_AT + Duration::from_secs(120), |world| {
+                ask(world, json!({"action": "approve", "incident": "e1", "by": "ada", "comment": "Dublin is on fire"}));
+            });
+        },
+        expect: expect::one_approved_failover,
+    },
+    Scenario {
+        name: "veto",
+        about: "Dublin goes dark with a two-minute countdown; a person vetoes, and nothing moves",
+        length: Duration::from_secs(420),
+        outage: true,
+        setup: |setup| {
+            approve(setup);
+            setup.config.policy.approve_countdown_seconds = Some(120);
+        },
+        script: |deployment| {
+            at(deployment, OUTAGE_AT, |world| world.go_dark(Region::DUBLIN));
+            at(deployment, OUTAGE_AT + Duration::from_secs(60), |world| {
+                ask(world, json!({"action": "veto", "incident": "e1", "by": "grace", "comment": "it is only the ALB"}));
+            });
+        },
+        expect: expect::a_veto_that_holds,
+    },
+    Scenario {
+        name: "observe-mode",
+        about: "Dublin goes dark; the policy is to observe: the shadow log says what would be done, nothing moves",
+        length: Duration::from_secs(240),
+        outage: true,
+        setup: |setup| mode(setup, Mode::Observe),
+        script: |deployment| at(deployment, OUTAGE_AT, |world| world.go_dark(Region::DUBLIN)),
+        expect: expect::a_shadow_and_nothing_moves,
+    },
+    Scenario {
+        name: "london-headless",
+        about: "Dublin goes dark and London's cluster has no instance: blocked and paged, with the command that helps",
+        length: Duration::from_secs(300),
+        outage: true,
+        setup: |setup| {
+            auto(setup);
+            setup.standby_instances = 0;
+        },
+        script: |deployment| at(deployment, OUTAGE_AT, |world| world.go_dark(Region::DUBLIN)),
+        expect: expect::blocked_by_a_headless_target,
+    },
+    Scenario {
+        name: "standby-dark",
+        about: "London goes dark: a person is told that there is no standby, nothing moves",
+        length: Duration::from_secs(300),
+        outage: false,
+        setup: auto,
+        script: |deployment| at(deployment, OUTAGE_AT, |world| world.go_dark(Region::LONDON)),
+        expect: expect::a_page_and_nothing_moves,
+    },
+    Scenario {
+        name: "dublin-returns",
+        about: "Dublin goes dark for ten minutes; when it is back its old volume is secured, and nothing fails back by itself",
+        length: Duration::from_secs(1500),
+        outage: true,
+        setup: auto,
+        script: |deployment| {
+            at(deployment, OUTAGE_AT, |world| world.go_dark(Region::DUBLIN));
+            at(deployment, OUTAGE_AT + Duration::from_secs(600), |world| world.come_back(Region::DUBLIN));
+        },
+        expect: expect::the_old_volume_is_secured,
+    },
+];
+
+impl Scenario {
+    /// The scenario of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SCENARIOS.iter().find(|scenario| scenario.name == name)
+    }
+
+    /// Plays it, and gathers what came of it. Call it in a paused single-threaded runtime.
+    pub async fn play(&self, seed: u64, begin: impl FnOnce(&World)) -> Outcome {
+        let mut setup = Setup {
+            seed,
+            config: example_config(),
+            promotion: Duration::from_secs(45),
+            lag: Duration::from_millis(80),
+            standby_instances: 1,
+            payment_every: Duration::from_millis(100),
+            payments_until: self.length.saturating_sub(Duration::from_secs(30)),
+        };
+        (self.setup)(&mut setup);
+        let deployment = deploy(&setup);
+        begin(&deployment.world);
+        (self.script)(&deployment);
+        tokio::time::sleep(self.length).await;
+        let mut outcome = Outcome::gather(self, seed, &setup, &deployment);
+        outcome.problems.extend((self.expect)(&outcome));
+        outcome
+    }
+}
+
+fn at(deployment: &Deployment, when: Duration, act: impl FnOnce(&World) + Send + 'static) {
+    deployment.world.after(when, act);
+}
+
+/// A person invokes promote-aurora in London.
+fn ask(world: &World, request: serde_json::Value) {
+    world.record("a person", format!("asks promote-aurora in eu-west-2: {request}"));
+    let world = world.clone();
+    tokio::spawn(async move {
+        let answer = world.invoke(Region::LONDON, promote_aurora::FUNCTION, request.to_string().into()).await;
+        let said = match answer {
+            Ok(answer) => answer.to_string(),
+            Err(why) => format!("failed: {why}"),
+        };
+        world.record("promote-aurora", format!("answers the person: {said}"));
+    });
+}
+
+fn mode(setup: &mut Setup, mode: Mode) {
+    setup.config.policy = Policy { mode, ..setup.config.policy.clone() };
+}
+
+fn auto(setup: &mut Setup) {
+    mode(setup, Mode::Auto);
+}
+
+fn approve(setup: &mut Setup) {
+    mode(setup, Mode::Approve);
+}

@@ -1,0 +1,85 @@
+//! The story as it happens: offsets from the outage, and a sentence.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use holdfast_cloud::trace::Entry;
+use holdfast_cloud::{Region, World};
+use holdfast_domain::event::Event;
+use serde_json::Value;
+
+use crate::scenario::OUTAGE_AT;
+
+/// Notes Holdfast's own events in the world's trace.
+pub fn follow(world: &World) {
+    world.on_published(|world, _, event| note(world, event));
+}
+
+/// Prints each event of the trace as it happens.
+pub fn print_as_it_happens(world: &World) {
+    world.echo(|entry| {
+        // A closed pipe must not end the drill before its verdict.
+        let _ = writeln!(std::io::stdout().lock(), "{}", line(entry));
+    });
+}
+
+/// One line of the timeline.
+#[must_use]
+pub fn line(entry: &Entry) -> String {
+    let before = entry.at < OUTAGE_AT;
+    let offset = if before { OUTAGE_AT - entry.at } else { entry.at - OUTAGE_AT };
+    let sign = if before { '-' } else { '+' };
+    format!(
+        "{}  {sign}{:>3}.{:03} s  {:<22} {}",
+        clock(entry.at),
+        offset.as_secs(),
+        offset.subsec_millis(),
+        entry.actor,
+        entry.what
+    )
+}
+
+/// The wall clock of the story.
+fn clock(at: Duration) -> String {
+    let seconds = 14 * 3600 + 5 * 60 + at.as_secs();
+    format!("{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
+}
+
+fn note(world: &World, event: &Value) {
+    if event["source"] != holdfast_domain::event::SOURCE {
+        return;
+    }
+    let Ok(event) = serde_json::from_value::<Event>(event["detail"].clone()) else { return };
+    let (actor, what) = match event {
+        Event::RegionSuspected { subject, observer, proof } => {
+            (format!("observe-region {}", short(observer.as_str())), format!("suspects {subject}: {proof}"))
+        }
+        Event::RegionDoubtful { subject, observer, quorum } => {
+            (format!("observe-region {}", short(observer.as_str())), format!("doubts {subject}: {quorum}"))
+        }
+        Event::StandbyDark { subject, .. } => {
+            ("promote-aurora".to_owned(), format!("tells that the standby {subject} is dark"))
+        }
+        Event::IncidentAdvanced { incident } => {
+            let said = incident.history.last().map(|it| it.sentence.clone()).unwrap_or_default();
+            ("promote-aurora".to_owned(), format!("{} {}: {said}", incident.id(), incident.phase))
+        }
+        Event::PromotionSlow { waiting_for, .. } => {
+            ("promote-aurora".to_owned(), format!("is kept waiting: {waiting_for}"))
+        }
+        Event::DatabaseNotice { event_id, meaning, .. } => {
+            ("promote-aurora".to_owned(), format!("passes on {event_id}: {meaning}"))
+        }
+        Event::TriggerRefused { function, problem, .. } => (function, format!("refuses: {problem}")),
+    };
+    world.record(actor, what);
+}
+
+fn short(region: &str) -> &'static str {
+    match Region::named(region) {
+        Some(Region::DUBLIN) => "Dublin",
+        Some(Region::LONDON) => "London",
+        Some(Region::FRANKFURT) => "Frankfurt",
+        Some(_) | None => "elsewhere",
+    }
+}

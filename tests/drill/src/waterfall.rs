@@ -1,0 +1,143 @@
+//! Where the time went: detect, confirm, decide, promote, route, first write; AWS's own time apart from ours.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use holdfast_cloud::rds::accepted;
+use holdfast_cloud::{Region, World};
+use holdfast_domain::incident::{ClusterState, Phase};
+use holdfast_payments::history::{Operation, Read, Told};
+use serde::Serialize;
+
+use crate::deployment::Setup;
+use crate::scenario::OUTAGE_AT;
+
+/// Offsets are milliseconds after 14:07:00; absent is what did not happen.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Waterfall {
+    /// The start of the first failed probe, as the observers had it.
+    pub first_failed_probe_ms: Option<i64>,
+    /// The first `RegionSuspected` on a bus.
+    pub suspected_ms: Option<i64>,
+    /// The incident was confirmed.
+    pub confirmed_ms: Option<i64>,
+    /// The first call to RDS was sent.
+    pub rds_called_ms: Option<i64>,
+    /// RDS had promoted.
+    pub promoted_ms: Option<i64>,
+    /// The global writer endpoint pointed at the new writer.
+    pub endpoint_moved_ms: Option<i64>,
+    /// The fence row was written.
+    pub restored_ms: Option<i64>,
+    /// The first page was read.
+    pub first_page_ms: Option<i64>,
+    /// The first page was handed to SNS.
+    pub first_page_sent_ms: Option<i64>,
+    /// The first payment that failed was sent.
+    pub first_failed_payment_ms: Option<i64>,
+    /// The first payment sent after that was acknowledged, durably.
+    pub first_durable_payment_ms: Option<i64>,
+    /// The recovery time of writes: from the first to the second of these.
+    pub rto_writes_ms: Option<i64>,
+    /// Reads by clients that DNS had sent to Dublin: from the first failure to the first success after it.
+    pub rto_reads_dublin_ms: Option<i64>,
+    /// Reads by clients near London.
+    pub rto_reads_london_ms: Option<i64>,
+    /// Of the recovery time, what AWS took to promote.
+    pub aws_promotion_ms: Option<i64>,
+    /// How often a payment was tried: the resolution of the recovery time.
+    pub sampling_ms: i64,
+    #[serde(skip)]
+    phases: Vec<(Phase, Duration)>,
+}
+
+/// Whole milliseconds.
+#[must_use]
+pub fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Waterfall {
+    pub(crate) fn measure(
+        world: &World,
+        state: &ClusterState,
+        operations: &[Operation],
+        reads: &[Read],
+        setup: &Setup,
+        booked: &BTreeSet<String>,
+    ) -> Self {
+        let offset = |at: Duration| ms(at) - ms(OUTAGE_AT);
+        let start = world.now().checked_sub(world.elapsed()).unwrap_or_default();
+        let since_start = |at: jiff::Timestamp| Duration::try_from(at.duration_since(start)).unwrap_or_default();
+        let incident = state.incident.as_ref();
+        let phases: Vec<(Phase, Duration)> = incident
+            .map(|incident| incident.history.iter().map(|it| (it.phase, since_start(it.at))).collect())
+            .unwrap_or_default();
+        let phase_at = |wanted: Phase| phases.iter().find(|(phase, _)| *phase == wanted).map(|(_, at)| *at);
+        let entry_at =
+            |what: &str| world.entries().iter().find(|entry| entry.what.contains(what)).map(|entry| entry.at);
+        let called = world
+            .requests()
+            .iter()
+            .find(|request| ["FailoverGlobalCluster", "SwitchoverGlobalCluster"].contains(&request.operation.as_str()))
+            .map(|request| request.at);
+        let promoted = entry_at("has promoted");
+        // What CloudWatch itself mails from us-east-1 is not ours.
+        let letters: Vec<_> = world.inbox().into_iter().filter(|letter| letter.region != Region::N_VIRGINIA).collect();
+        let suspected =
+            world.published().iter().find(|(_, _, event)| event["detail-type"] == "RegionSuspected").map(|it| it.0);
+        let first_failed = operations
+            .iter()
+            .filter(|it| it.ended >= OUTAGE_AT && !matches!(it.told, Told::Acknowledged { .. }))
+            .map(|it| it.started)
+            .min();
+        // The first acknowledgement after which none fails any more, near enough: the first durable one after the last long gap.
+        let first_durable = first_failed.and_then(|failed| {
+            let mut durable: Vec<&Operation> = operations
+                .iter()
+                .filter(|it| {
+                    it.started > failed && matches!(it.told, Told::Acknowledged { .. }) && booked.contains(&it.key)
+                })
+                .collect();
+            durable.sort_by_key(|it| it.ended);
+            durable.first().map(|it| it.ended)
+        });
+        let began = accepted(world).first().map(|it| it.at);
+        Self {
+            first_failed_probe_ms: incident
+                .and_then(|it| it.proof.as_ref())
+                .map(|proof| offset(since_start(proof.since))),
+            suspected_ms: suspected.map(offset),
+            confirmed_ms: phase_at(Phase::Confirmed).map(offset),
+            rds_called_ms: called.map(offset),
+            promoted_ms: promoted.map(offset),
+            endpoint_moved_ms: entry_at("points the global writer endpoint").map(offset),
+            restored_ms: phase_at(Phase::Restored).map(offset),
+            first_page_ms: letters.iter().map(|letter| letter.at).min().map(offset),
+            first_page_sent_ms: letters.iter().map(|letter| letter.sent).min().map(offset),
+            first_failed_payment_ms: first_failed.map(offset),
+            first_durable_payment_ms: first_durable.map(offset),
+            rto_writes_ms: first_failed.zip(first_durable).map(|(failed, durable)| ms(durable) - ms(failed)),
+            rto_reads_dublin_ms: read_gap(reads, Region::DUBLIN),
+            rto_reads_london_ms: read_gap(reads, Region::LONDON),
+            aws_promotion_ms: began.zip(promoted).map(|(began, promoted)| ms(promoted) - ms(began)),
+            sampling_ms: ms(setup.payment_every),
+            phases,
+        }
+    }
+
+    /// When a phase was first entered, since the start of the run.
+    #[must_use]
+    pub fn phase_at(&self, wanted: Phase) -> Option<Duration> {
+        self.phases.iter().find(|(phase, _)| *phase == wanted).map(|(_, at)| *at)
+    }
+}
+
+/// From the first failed read to the first one that works again; 0 when none failed.
+fn read_gap(reads: &[Read], near: Region) -> Option<i64> {
+    let mut mine: Vec<&Read> = reads.iter().filter(|read| read.near == near && read.ended >= OUTAGE_AT).collect();
+    mine.sort_by_key(|read| read.started);
+    let Some(failed) = mine.iter().find(|read| !read.answered) else { return Some(0) };
+    let works = mine.iter().find(|read| read.answered && read.started > failed.started)?;
+    Some(ms(works.ended) - ms(failed.started))
+}
