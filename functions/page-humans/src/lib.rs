@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+use std::time::Duration;
+
 use holdfast_aws::clients::{in_region, never_retried};
 use holdfast_aws::coordination::{Coordination, CoordinationError};
 use holdfast_aws::failure::causes;
@@ -12,6 +14,11 @@ use serde_json::{Value, json};
 
 /// The function's name.
 pub const FUNCTION: &str = "page-humans";
+
+/// How often a page that another run has claimed is looked at before it is sent anyway.
+const LOOKS_MAX: u32 = 10;
+/// Between two looks. Together they are longer than a delivery takes with all its time-outs.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// An SNS subject is at most this long (SNS API reference, Publish).
 const SUBJECT_MAX: usize = 100;
@@ -66,21 +73,42 @@ async fn page(startup: &Startup, event: &Event) -> Result<Value, Failure> {
         return Ok(json!({"page": null, "why": "nothing that a person needs to know"}));
     };
     let coordination = startup.coordination();
-    let record = match coordination.page_record(&page.thread).await {
-        Ok(record) => record,
-        // Fail open: what was sent before is not known, and a duplicate is better than a miss.
-        Err(error) => {
-            tracing::warn!(thread = page.thread, "paging without knowing what was sent: {error}");
-            None
+    let mut record = None;
+    for look in 1..=LOOKS_MAX {
+        record = match coordination.page_record(&page.thread).await {
+            Ok(record) => record,
+            // Fail open: what was sent before is not known, and a duplicate is better than a miss.
+            Err(error) => {
+                tracing::warn!(thread = page.thread, "paging without knowing what was sent: {error}");
+                break;
+            }
+        };
+        match page.delivery(record.as_ref(), startup.now()) {
+            Delivery::Skip => return Ok(json!({"page": page.kind, "sent": false, "why": "already sent, or overtaken"})),
+            Delivery::Heard => {
+                remember(startup, &coordination, &page, record).await;
+                return Ok(json!({"page": page.kind, "sent": false, "why": "already sent, and still going on"}));
+            }
+            Delivery::Wait if look < LOOKS_MAX => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
+            }
+            Delivery::Wait => tracing::warn!(thread = page.thread, "whoever claimed this page did not send it"),
+            Delivery::Send => {}
         }
-    };
-    match page.delivery(record.as_ref(), startup.now()) {
-        Delivery::Skip => return Ok(json!({"page": page.kind, "sent": false, "why": "already sent, or overtaken"})),
-        Delivery::Heard => {
-            remember(startup, &coordination, &page, record).await;
-            return Ok(json!({"page": page.kind, "sent": false, "why": "already sent, and still going on"}));
+        let claim = page.claimed(record.clone(), startup.now());
+        match coordination.save_page_record(&page.thread, &claim).await {
+            Ok(()) => {
+                record = Some(claim);
+                break;
+            }
+            // Another Region is paging the same; what it writes decides.
+            Err(CoordinationError::Conflict { .. }) if look < LOOKS_MAX => {}
+            Err(error) => {
+                tracing::warn!(thread = page.thread, "paging without a claim: {error}");
+                break;
+            }
         }
-        Delivery::Send => {}
     }
     let through = send(startup, &page).await?;
     tracing::info!(thread = page.thread, kind = page.kind, region = %through, "paged: {}", page.headline);
@@ -88,7 +116,7 @@ async fn page(startup: &Startup, event: &Event) -> Result<Value, Failure> {
     Ok(json!({"page": page.kind, "sent": true, "through": through}))
 }
 
-/// Remembers after sending: whoever dies in between has the page sent twice, not never.
+/// Remembers after sending: whoever dies in between leaves a claim that runs out, and the page is sent twice, not never.
 async fn remember(startup: &Startup, coordination: &Coordination, page: &Page, mut record: Option<PageRecord>) {
     for _ in 0..3 {
         let remembered = page.remembered(record.clone(), startup.now());

@@ -53,6 +53,8 @@ pub struct PageRecord {
     pub highest_rank: u8,
     /// The kinds that were sent.
     pub sent: BTreeSet<String>,
+    /// The kinds that somebody is about to send.
+    pub claimed: BTreeSet<String>,
     /// When the thread was last heard of.
     pub last_heard: Timestamp,
 }
@@ -71,6 +73,8 @@ pub enum Delivery {
     Heard,
     /// Already sent, or overtaken by a later state.
     Skip,
+    /// Somebody is about to send it: look again, and send it when nothing comes of that.
+    Wait,
 }
 
 impl Page {
@@ -78,6 +82,9 @@ impl Page {
     #[must_use]
     pub fn delivery(&self, record: Option<&PageRecord>, now: Timestamp) -> Delivery {
         let Some(record) = record else { return Delivery::Send };
+        if record.claimed.contains(&self.kind) {
+            return Delivery::Wait;
+        }
         let unheard_for = age(record.last_heard, now);
         if let Some(quiet) = self.quiet {
             return match () {
@@ -90,15 +97,36 @@ impl Page {
         if overtaken || record.sent.contains(&self.kind) { Delivery::Skip } else { Delivery::Send }
     }
 
+    /// The record that says that this page is about to be sent: two Regions that page at once settle it by who writes it.
+    #[must_use]
+    pub fn claimed(&self, record: Option<PageRecord>, now: Timestamp) -> PageRecord {
+        let mut record = PageRecord::next(record, now);
+        record.claimed.insert(self.kind.clone());
+        record
+    }
+
     /// The record after this page was sent, or heard of again.
     #[must_use]
     pub fn remembered(&self, record: Option<PageRecord>, now: Timestamp) -> PageRecord {
-        let mut record =
-            record.unwrap_or(PageRecord { version: 0, highest_rank: 0, sent: BTreeSet::new(), last_heard: now });
-        record.version = record.version.saturating_add(1);
+        let mut record = PageRecord::next(record, now);
         record.highest_rank = record.highest_rank.max(self.rank);
+        record.claimed.remove(&self.kind);
         record.sent.insert(self.kind.clone());
         record.last_heard = record.last_heard.max(now);
+        record
+    }
+}
+
+impl PageRecord {
+    fn next(record: Option<Self>, now: Timestamp) -> Self {
+        let mut record = record.unwrap_or(Self {
+            version: 0,
+            highest_rank: 0,
+            sent: BTreeSet::new(),
+            claimed: BTreeSet::new(),
+            last_heard: now,
+        });
+        record.version = record.version.saturating_add(1);
         record
     }
 }

@@ -97,14 +97,11 @@ impl Topology {
         self.data_regions.iter().find(|data| data.cluster_arn == *arn)
     }
 
-    /// The SNS topics to try when paging from `here`, nearest first, never in the Region to be avoided.
+    /// The SNS topics to try when paging from `here`: this Region's, the witness's, then any other, never the one to be avoided.
     #[must_use]
     pub fn page_topics(&self, here: &Region, avoid: Option<&Region>) -> Vec<(Region, String)> {
-        let all = self
-            .data_regions
-            .iter()
-            .map(|data| (&data.region, &data.page_topic_arn))
-            .chain([(&self.witness.region, &self.witness.page_topic_arn)]);
+        let witness = std::iter::once((&self.witness.region, &self.witness.page_topic_arn));
+        let all = witness.chain(self.data_regions.iter().map(|data| (&data.region, &data.page_topic_arn)));
         let mut topics: Vec<(Region, String)> = all
             .filter(|(region, _)| Some(*region) != avoid)
             .map(|(region, arn)| (region.clone(), arn.clone()))

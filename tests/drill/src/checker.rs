@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_cloud::aurora;
-use holdfast_cloud::dynamodb::all_items;
-use holdfast_cloud::rds::{Accepted, accepted, writer};
-use holdfast_cloud::sns::Letter;
-use holdfast_cloud::{RecordedRequest, Region, World};
+use holdfast_world::aurora;
+use holdfast_world::dynamodb::all_items;
+use holdfast_world::rds::{Accepted, accepted, writer};
+use holdfast_world::sns::Letter;
+use holdfast_world::{RecordedRequest, Region, World};
 use holdfast_domain::incident::{ClusterState, Phase};
 use holdfast_domain::money::{Currency, Totals};
 use holdfast_payments::history::{Operation, Told};

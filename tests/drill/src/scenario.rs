@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use holdfast_cloud::fault::{CallEffect, CallFault, CallMatch};
-use holdfast_cloud::{Region, World};
+use holdfast_world::fault::{CallEffect, CallFault, CallMatch};
+use holdfast_world::{Region, World};
 use holdfast_domain::policy::{Mode, Policy};
 use serde_json::json;
 
@@ -218,14 +218,14 @@ impl Scenario {
     }
 
     /// Plays it, and gathers what came of it. Call it in a paused single-threaded runtime.
-    pub async fn play(&self, seed: u64, begin: impl FnOnce(&World)) -> Outcome {
+    pub async fn play(&self, seed: u64, payment_every: Duration, begin: impl FnOnce(&World)) -> Outcome {
         let mut setup = Setup {
             seed,
             config: example_config(),
             promotion: Duration::from_secs(45),
             lag: Duration::from_millis(80),
             standby_instances: 1,
-            payment_every: Duration::from_millis(100),
+            payment_every,
             payments_until: self.length.saturating_sub(Duration::from_secs(30)),
         };
         (self.setup)(&mut setup);

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use holdfast_cloud::trace::Entry;
-use holdfast_cloud::{Region, World};
+use holdfast_world::trace::Entry;
+use holdfast_world::{Region, World};
 use holdfast_domain::event::Event;
 use serde_json::Value;
 

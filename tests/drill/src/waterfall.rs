@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use holdfast_cloud::rds::accepted;
-use holdfast_cloud::{Region, World};
+use holdfast_world::rds::accepted;
+use holdfast_world::{Region, World};
 use holdfast_domain::incident::{ClusterState, Phase};
 use holdfast_payments::history::{Operation, Read, Told};
 use serde::Serialize;

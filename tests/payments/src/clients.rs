@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_cloud::{Caller, Limits, Region, World, send};
+use holdfast_world::{Caller, Limits, Region, World, send};
 use serde_json::Value;
 use tokio::time::Instant;
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holdfast_cloud::Region;
+use holdfast_world::Region;
 use serde::Serialize;
 
 /// One request of one client.

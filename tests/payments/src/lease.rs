@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holdfast_cloud::dynamodb::{self, Item};
-use holdfast_cloud::{Region, World};
+use holdfast_world::dynamodb::{self, Item};
+use holdfast_world::{Region, World};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

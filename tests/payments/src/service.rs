@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_cloud::aurora::{LedgerRow, Reply, Statement, through_writer_endpoint, writer_endpoint_region};
-use holdfast_cloud::dynamodb::{self, DynamoError, Item};
-use holdfast_cloud::{Region, World};
+use holdfast_world::aurora::{LedgerRow, Reply, Statement, through_writer_endpoint, writer_endpoint_region};
+use holdfast_world::dynamodb::{self, DynamoError, Item};
+use holdfast_world::{Region, World};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -1,1 +1,23 @@
+#![doc = include_str!("../README.md")]
 
+pub mod aurora;
+pub mod cloudwatch;
+mod connector;
+pub mod dynamodb;
+pub mod events;
+pub mod fault;
+pub mod lambda;
+pub mod network;
+pub mod rds;
+pub mod region;
+pub mod route53;
+pub mod server;
+mod service;
+pub mod sns;
+pub mod trace;
+pub mod world;
+
+pub use connector::{Limits, Lost, send};
+pub use region::Region;
+pub use trace::{Caller, Outcome, RecordedRequest};
+pub use world::{ACCOUNT, World, WorldConfig};

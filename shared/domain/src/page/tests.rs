@@ -50,6 +50,14 @@ fn a_page_never_leans_on_the_dark_region() {
     assert_eq!(regions, ["eu-west-2", "eu-central-1"]);
 }
 
+/// Found by striking every call: a notice without an incident knows no Region to avoid, and was sent to the dark one next.
+#[test]
+fn the_witness_is_the_second_way_to_a_person() {
+    let topics = topology().page_topics(&region("eu-west-2"), None);
+    let regions: Vec<&str> = topics.iter().map(|(region, _)| region.as_str()).collect();
+    assert_eq!(regions, ["eu-west-2", "eu-central-1", "eu-west-1"]);
+}
+
 #[test]
 fn an_approval_page_carries_both_commands() {
     let page = page(Phase::AwaitingApproval).unwrap();
@@ -78,6 +86,17 @@ fn the_same_state_is_paged_once() {
     let record = confirmed.remembered(None, at(0));
     assert_eq!(confirmed.delivery(Some(&record), at(5)), Delivery::Skip);
     assert_eq!(page(Phase::AwaitingApproval).unwrap().delivery(Some(&record), at(5)), Delivery::Send);
+}
+
+#[test]
+fn a_page_that_somebody_is_about_to_send_is_waited_for() {
+    let confirmed = page(Phase::Confirmed).unwrap();
+    let record = confirmed.claimed(None, at(0));
+    assert_eq!(confirmed.delivery(Some(&record), at(1)), Delivery::Wait);
+    assert_eq!(page(Phase::AwaitingApproval).unwrap().delivery(Some(&record), at(1)), Delivery::Send);
+    let record = confirmed.remembered(Some(record), at(1));
+    assert_eq!(confirmed.delivery(Some(&record), at(2)), Delivery::Skip);
+    assert_eq!(record.version, 2);
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
-use holdfast_cloud::dynamodb::{Mode, create_table};
-use holdfast_cloud::rds::{GlobalClusterConfig, create_global_cluster};
-use holdfast_cloud::sns::topic_arn;
-use holdfast_cloud::{Region, World, WorldConfig, server};
+use holdfast_world::dynamodb::{Mode, create_table};
+use holdfast_world::rds::{GlobalClusterConfig, create_global_cluster};
+use holdfast_world::sns::topic_arn;
+use holdfast_world::{Region, World, WorldConfig, server};
 
 /// Serves a simulated AWS of three Regions on this machine.
 #[derive(Debug, Parser)]

@@ -1,5 +1,6 @@
 //! Aurora storage and what PostgreSQL on it answers: a log of rows that reaches the secondary a little later.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -27,6 +28,7 @@ pub struct LedgerRow {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Volume {
     rows: Vec<(Duration, LedgerRow)>,
+    keys: BTreeSet<String>,
     fence: u64,
 }
 
@@ -113,14 +115,12 @@ impl World {
             let writable = member.is_writer && !member.writes_blocked;
             match statement {
                 Statement::IsBooked(key) => {
-                    return Ok(Reply::Is(member.volume.rows.iter().any(|(_, row)| row.attempt_key == key)));
+                    return Ok(Reply::Is(member.volume.keys.contains(&key)));
                 }
                 Statement::IsWritable => return Ok(Reply::Is(writable)),
                 Statement::Book(_) | Statement::Fence(_) if !writable => return Err(SqlError::ReadOnly),
                 Statement::Book(row) => {
-                    if !member.volume.rows.iter().any(|(_, booked)| booked.attempt_key == row.attempt_key) {
-                        member.volume.rows.push((now, row));
-                    }
+                    member.volume.append([(now, row)]);
                 }
                 Statement::Fence(epoch) if member.volume.fence > epoch => return Err(SqlError::FencedOff),
                 Statement::Fence(epoch) => member.volume.fence = epoch,
@@ -153,10 +153,10 @@ impl World {
             return;
         }
         let Some(source) = global.member(writer) else { return };
-        let ahead = source.volume.clone_from(global.member(other).map_or(0, |member| member.volume.rows.len()), until);
+        let ahead = source.volume.rows_after(global.member(other).map_or(0, |it| it.volume.rows.len()), until);
         let fence = source.volume.fence;
         if let Some(secondary) = global.member_mut(other) {
-            secondary.volume.rows.extend(ahead);
+            secondary.volume.append(ahead);
             secondary.volume.fence = fence;
         }
     }
@@ -192,8 +192,17 @@ impl World {
 }
 
 impl Volume {
+    /// Adds rows whose keys are not there yet.
+    fn append(&mut self, rows: impl IntoIterator<Item = (Duration, LedgerRow)>) {
+        for (at, row) in rows {
+            if self.keys.insert(row.attempt_key.clone()) {
+                self.rows.push((at, row));
+            }
+        }
+    }
+
     /// The rows beyond the first `from` that were committed by `until`.
-    fn clone_from(&self, from: usize, until: Duration) -> Vec<(Duration, LedgerRow)> {
+    fn rows_after(&self, from: usize, until: Duration) -> Vec<(Duration, LedgerRow)> {
         self.rows.iter().skip(from).take_while(|(at, _)| *at <= until).cloned().collect()
     }
 }

@@ -181,7 +181,7 @@ fn note(
     let at = world.elapsed();
     let mut state = world.state();
     let effects: Vec<CallEffect> =
-        state.faults.iter_mut().filter_map(|fault| fault.strikes(&caller.name, to, service, &operation)).collect();
+        state.faults.iter_mut().filter_map(|fault| fault.strikes(caller, to, service, &operation)).collect();
     let to_was_dark = state.network.is_dark(to);
     let outcome = Outcome::Pending;
     let caller = caller.clone();

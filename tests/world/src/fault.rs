@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use crate::region::Region;
+use crate::trace::Caller;
 
 /// Which calls a fault strikes. Absent fields match everything.
 #[derive(Clone, Debug, Default)]
 pub struct CallMatch {
     /// The caller's name.
     pub caller: Option<String>,
+    /// Where the caller runs.
+    pub from: Option<Region>,
     /// Where the call goes.
     pub to: Option<Region>,
     /// The service's endpoint prefix.
@@ -63,9 +66,10 @@ impl CallFault {
     }
 
     /// Counts a call, and strikes it if it is in range.
-    pub(crate) fn strikes(&mut self, caller: &str, to: Region, service: &str, operation: &str) -> Option<CallEffect> {
-        let CallMatch { caller: by, to: there, service: at, operation: doing } = &self.matches;
-        let fits = by.as_deref().is_none_or(|by| by == caller)
+    pub(crate) fn strikes(&mut self, caller: &Caller, to: Region, service: &str, operation: &str) -> Option<CallEffect> {
+        let CallMatch { caller: by, from, to: there, service: at, operation: doing } = &self.matches;
+        let fits = by.as_deref().is_none_or(|by| by == &*caller.name)
+            && from.is_none_or(|from| from == caller.region)
             && there.is_none_or(|there| there == to)
             && at.is_none_or(|at| at == service)
             && doing.is_none_or(|doing| doing == operation);

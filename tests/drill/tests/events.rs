@@ -1,0 +1,167 @@
+//! Every file in events/, and everything hostile, through the functions' own parser and handler.
+
+use std::path::Path;
+use std::time::Duration;
+
+use drill::deployment::{Deployment, Setup, deploy, example_config};
+use holdfast_world::Region;
+use holdfast_world::rds::accepted;
+use serde_json::Value;
+
+/// What a sample must come to in a world where all is well.
+enum Comes {
+    /// To an answer with this in it, and nothing moves.
+    To(&'static str),
+    /// To a refusal with this in it, and nothing moves.
+    ToRefusal(&'static str),
+    /// To a promotion of London.
+    ToPromotion,
+}
+
+use Comes::{To, ToPromotion, ToRefusal};
+
+const SAMPLES: &[(&str, &str, Comes)] = &[
+    ("observe-region", "observe.json", To(r#""rounds":1"#)),
+    ("observe-region", "schedule.json", To(r#""votes_written":12"#)),
+    ("observe-region", "status.json", To("alive and writing")),
+    ("page-humans", "database-notice.json", To(r#""sent":true"#)),
+    ("page-humans", "incident-advanced.json", To(r#""sent":true"#)),
+    ("page-humans", "promotion-slow.json", To(r#""sent":true"#)),
+    ("page-humans", "region-doubtful.json", To(r#""sent":true"#)),
+    ("page-humans", "standby-dark.json", To(r#""sent":true"#)),
+    ("page-humans", "status.json", To("holdfast-pages")),
+    ("page-humans", "trigger-refused.json", To(r#""sent":true"#)),
+    ("promote-aurora", "alarm-action.json", To("alive and writing")),
+    ("promote-aurora", "alarm-state-change.json", To("alive and writing")),
+    ("promote-aurora", "approve.json", ToRefusal("there is no incident `e1`")),
+    ("promote-aurora", "close.json", ToRefusal("there is no incident `e1`")),
+    ("promote-aurora", "failover-dry-run.json", To(r#""would":"blocked by quorum"#)),
+    ("promote-aurora", "failover.json", ToPromotion),
+    ("promote-aurora", "freeze.json", To("schema migration")),
+    ("promote-aurora", "rds-event.json", To("RDS-EVENT-0391")),
+    ("promote-aurora", "region-suspected.json", To("alive and writing")),
+    ("promote-aurora", "resume.json", To("alive and writing")),
+    ("promote-aurora", "retry.json", ToRefusal("there is no incident `e1`")),
+    ("promote-aurora", "schedule.json", To("alive and writing")),
+    ("promote-aurora", "sns-alarm.json", To("alive and writing")),
+    ("promote-aurora", "status.json", To(r#""mode":"approve""#)),
+    ("promote-aurora", "switchover.json", ToPromotion),
+    ("promote-aurora", "unfreeze.json", To(r#""freeze":null"#)),
+    ("promote-aurora", "veto.json", ToRefusal("there is no incident `e1`")),
+];
+
+fn events() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../events"))
+}
+
+fn healthy() -> Deployment {
+    deploy(&Setup {
+        seed: 1,
+        config: example_config(),
+        promotion: Duration::from_secs(10),
+        lag: Duration::from_millis(80),
+        standby_instances: 1,
+        payment_every: Duration::from_secs(1),
+        payments_until: Duration::from_secs(300),
+    })
+}
+
+/// Invokes a function in London after three well minutes.
+fn invoke(function: &str, payload: Vec<u8>) -> (Deployment, Result<Value, String>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let function: &'static str = match function {
+        "observe-region" => observe_region::FUNCTION,
+        "promote-aurora" => promote_aurora::FUNCTION,
+        "page-humans" => page_humans::FUNCTION,
+        other => panic!("there is no function {other}"),
+    };
+    runtime.block_on(async {
+        let deployment = healthy();
+        tokio::time::sleep(Duration::from_secs(185)).await;
+        let answer = deployment.world.invoke(Region::LONDON, function, payload.into()).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        (deployment, answer)
+    })
+}
+
+#[test]
+fn every_sample_comes_to_what_it_should() {
+    for (function, file, comes) in SAMPLES {
+        let path = events().join(function).join(file);
+        let (deployment, answer) = invoke(function, std::fs::read(&path).unwrap());
+        let moved = accepted(&deployment.world).len();
+        match (comes, answer) {
+            (To(part), Ok(answer)) => {
+                assert!(answer.to_string().contains(part), "{function}/{file}: {answer}");
+                assert_eq!(moved, 0, "{function}/{file} moved something");
+            }
+            (ToRefusal(part), Err(problem)) => {
+                assert!(problem.contains(part), "{function}/{file}: {problem}");
+                assert_eq!(moved, 0, "{function}/{file} moved something");
+            }
+            (ToPromotion, Ok(answer)) => {
+                assert_eq!(moved, 1, "{function}/{file}: {answer}");
+                assert!(answer.to_string().contains(r#""phase":"Restored""#), "{function}/{file}: {answer}");
+            }
+            (To(_) | ToPromotion, Err(problem)) => panic!("{function}/{file} failed: {problem}"),
+            (ToRefusal(_), Ok(answer)) => panic!("{function}/{file} was not refused: {answer}"),
+        }
+    }
+}
+
+#[test]
+fn every_sample_is_in_the_table() {
+    let mut found = Vec::new();
+    for function in ["observe-region", "page-humans", "promote-aurora"] {
+        for entry in std::fs::read_dir(events().join(function)).unwrap() {
+            found.push((function.to_owned(), entry.unwrap().file_name().into_string().unwrap()));
+        }
+    }
+    found.sort();
+    let table: Vec<(String, String)> =
+        SAMPLES.iter().map(|(function, file, _)| ((*function).to_owned(), (*file).to_owned())).collect();
+    assert_eq!(found, table);
+}
+
+/// Malformed, truncated, empty, one megabyte and hostile nesting: a clear error, no action, no panic, and somebody is told.
+#[test]
+fn hostile_payloads_are_refused_told_and_move_nothing() {
+    let sample = std::fs::read(events().join("promote-aurora/failover.json")).unwrap();
+    let hostile: [(&str, Vec<u8>); 7] = [
+        ("empty", Vec::new()),
+        ("truncated", sample[..sample.len() / 2].to_vec()),
+        ("text", b"fail over now please".to_vec()),
+        ("another object", br#"{"cluster":"payments-global"}"#.to_vec()),
+        ("a megabyte", format!(r#"{{"x":"{}"}}"#, "y".repeat(1_000_000)).into_bytes()),
+        ("nested lists", "[".repeat(500_000).into_bytes()),
+        ("nested objects", r#"{"a":"#.repeat(150_000).into_bytes()),
+    ];
+    for function in ["observe-region", "promote-aurora", "page-humans"] {
+        for (name, payload) in &hostile {
+            let (deployment, answer) = invoke(function, payload.clone());
+            let problem = answer.expect_err(name);
+            assert!(problem.contains("nothing was done") && !problem.contains("panicked"), "{function}, {name}: {problem}");
+            assert!(accepted(&deployment.world).is_empty(), "{function}, {name} moved something");
+            let told = deployment.world.inbox();
+            assert!(told.iter().any(|letter| letter.subject.contains("cannot read")), "{function}, {name}: {told:?}");
+        }
+    }
+}
+
+/// What a clumsy or hostile person may send that is well-formed.
+#[test]
+fn requests_to_the_wrong_place_or_person_move_nothing() {
+    for (payload, part) in [
+        (r#"{"action":"failover","to":"eu-west-1","by":"ada"}"#, "only promotes eu-west-2"),
+        (r#"{"action":"failover","to":"us-east-1","by":"ada"}"#, "only promotes eu-west-2"),
+        (r#"{"action":"failover","to":"eu-west-2","by":""}"#, "must name the person"),
+        (r#"{"action":"failover","to":"eu-west-2","by":"ada","override":["everything"]}"#, "unknown variant"),
+        (r#"{"action":"observe"}"#, "observe-region"),
+        (r#"{"action":"approve","incident":"e1'; DROP TABLE","by":"ada"}"#, "there is no incident"),
+    ] {
+        let (deployment, answer) = invoke("promote-aurora", payload.as_bytes().to_vec());
+        let problem = answer.expect_err(payload);
+        assert!(problem.contains(part), "{payload}: {problem}");
+        assert!(accepted(&deployment.world).is_empty(), "{payload} moved something");
+    }
+}

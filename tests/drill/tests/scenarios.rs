@@ -1,0 +1,79 @@
+//! Every scenario of the drill, on three seeds; and the proof that a seed is all that a run depends on.
+
+use drill::checker::Verdict;
+use drill::scenario::{SCENARIOS, Scenario};
+use drill::{play, report, timeline};
+
+#[track_caller]
+fn holds(name: &str) {
+    let scenario = Scenario::named(name).unwrap();
+    for seed in 1..=3 {
+        let outcome = play(scenario, seed, |_| {}).unwrap();
+        assert_eq!(outcome.verdict(), Verdict::Valid, "{name} seed {seed}: {:#?}", outcome.problems);
+    }
+}
+
+/// A macro, so that each scenario is a test of its own and a new one cannot be forgotten.
+macro_rules! scenarios {
+    ($($test:ident $name:literal)*) => {
+        $(#[test] fn $test() { holds($name); })*
+
+        #[test]
+        fn every_scenario_is_a_test() {
+            let tested = [$($name),*];
+            let all: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+            assert_eq!(tested.as_slice(), all);
+        }
+    };
+}
+
+scenarios! {
+    dublin_dark_fails_over_in_a_minute "dublin-dark"
+    a_planned_switchover_loses_nothing "planned-switchover"
+    a_grey_writer_pages_and_moves_nothing "grey-writer"
+    a_partition_of_one_observer_moves_nothing "one-observer-partition"
+    a_cut_link_moves_nothing "link-cut"
+    a_flapping_alarm_moves_nothing_and_wakes_nobody "alarm-flap"
+    a_promoter_that_dies_is_resumed_with_one_call_in_total "promoter-dies"
+    approve_mode_waits_for_a_person "approve-mode"
+    a_veto_holds_while_the_region_stays_dark "veto"
+    observe_mode_touches_nothing "observe-mode"
+    a_headless_standby_is_blocked_and_paged "london-headless"
+    a_dark_standby_is_told_and_nothing_moves "standby-dark"
+    the_old_volume_is_secured_when_dublin_returns "dublin-returns"
+}
+
+#[test]
+fn one_seed_gives_the_same_bytes_twice() {
+    let scenario = Scenario::named("promoter-dies").unwrap();
+    let run = || {
+        let outcome = play(scenario, 7, timeline::follow).unwrap();
+        (report::json(&outcome).to_string(), format!("{:?}", outcome.requests))
+    };
+    let (first, again) = (run(), run());
+    assert!(first == again, "two runs of one seed differ");
+}
+
+#[test]
+fn two_seeds_differ() {
+    let scenario = Scenario::named("dublin-dark").unwrap();
+    let run = |seed| report::json(&play(scenario, seed, timeline::follow).unwrap())["timeline"].to_string();
+    assert!(run(1) != run(2), "the seed has no influence");
+}
+
+/// A checker that calls everything valid proves nothing: a run in which the failover was forbidden must be found out.
+#[test]
+fn a_run_that_does_not_restore_writes_is_invalid() {
+    let scenario = Scenario::named("dublin-dark").unwrap();
+    let outcome = play(scenario, 1, |world| {
+        use holdfast_world::fault::{CallEffect, CallFault, CallMatch};
+        let matches = CallMatch { operation: Some("FailoverGlobalCluster"), ..CallMatch::default() };
+        let effect = CallEffect::Error { status: 403, code: "AccessDenied" };
+        world.inject(CallFault::new(matches, 0..u64::MAX, effect));
+    });
+    let outcome = outcome.unwrap();
+    assert_eq!(outcome.verdict(), Verdict::Invalid);
+    assert!(outcome.problems.iter().any(|problem| problem.contains("first durable write")), "{:?}", outcome.problems);
+    let told = outcome.letters.iter().any(|letter| letter.message.contains("RDS refuses"));
+    assert!(told, "a refusal by RDS must reach a person: {:?}", outcome.letters);
+}
