@@ -84,7 +84,9 @@ async fn page(startup: &Startup, event: &Event) -> Result<Value, Failure> {
             }
         };
         match page.delivery(record.as_ref(), startup.now()) {
-            Delivery::Skip => return Ok(json!({"page": page.kind, "sent": false, "why": "already sent, or overtaken"})),
+            Delivery::Skip => {
+                return Ok(json!({"page": page.kind, "sent": false, "why": "already sent, or overtaken"}));
+            }
             Delivery::Heard => {
                 remember(startup, &coordination, &page, record).await;
                 return Ok(json!({"page": page.kind, "sent": false, "why": "already sent, and still going on"}));

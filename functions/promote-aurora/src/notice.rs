@@ -6,7 +6,7 @@ use holdfast_domain::trigger::RdsEvent;
 pub(crate) fn meaning(event: &RdsEvent) -> Option<String> {
     let meaning = match event.id.as_str() {
         "RDS-EVENT-0391" => {
-            "writes in the old primary could not be blocked: it may have taken payments after the promotion; compare its snapshot with the ledger"
+            "the old primary could not be fenced by AWS; compare its snapshot with the ledger when it returns"
         }
         "RDS-EVENT-0239" => "the failover failed; look at the global cluster now",
         "RDS-EVENT-0519" => {

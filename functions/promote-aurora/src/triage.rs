@@ -29,6 +29,10 @@ impl Run<'_> {
                 let rds = Rds::in_region(&self.startup.sdk, &self.startup.region);
                 let cluster = rds.global_cluster(&self.startup.config.topology.global_cluster).await;
                 if self.holds_the_writer(&cluster) {
+                    if state.open_incident().is_some_and(|incident| incident.from == peer.region) {
+                        let why = "the open incident has already said that this Region is dark";
+                        return Ok(json!({"done": "nothing", "why": why}));
+                    }
                     let event = Event::StandbyDark { subject: peer.region.clone(), proof: proof.clone() };
                     self.publish(&event).await?;
                     return Ok(json!({"done": "told", "why": "this Region holds the writer; the standby is dark"}));

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::incident::{Incident, Phase, Verb};
+use crate::order::Price;
 use crate::topology::Topology;
 use crate::{Region, Timestamp, age};
 
@@ -302,7 +303,10 @@ fn for_incident(incident: &Incident, topology: &Topology) -> Option<Page> {
             60,
             Severity::Critical,
             format!("Writes work in {to}. {}", match verb {
-                Verb::Failover => format!("Loss known at the decision: {lost}."),
+                Verb::Failover => match &incident.price {
+                    Some(Price::Exact(_) | Price::AtLeast(_)) => format!("Loss known at the decision: {lost}."),
+                    Some(Price::Unknown { .. }) | None => "The loss is not counted yet.".into(),
+                },
                 Verb::Switchover => "Nothing was lost.".into(),
             }),
             match verb {

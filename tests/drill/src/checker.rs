@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_world::aurora;
-use holdfast_world::dynamodb::all_items;
-use holdfast_world::rds::{Accepted, accepted, writer};
-use holdfast_world::sns::Letter;
-use holdfast_world::{RecordedRequest, Region, World};
 use holdfast_domain::incident::{ClusterState, Phase};
 use holdfast_domain::money::{Currency, Totals};
 use holdfast_payments::history::{Operation, Told};
 use holdfast_payments::lease::LEASE;
 use holdfast_payments::service::ATTEMPTS_TABLE;
+use holdfast_world::aurora;
+use holdfast_world::dynamodb::all_items;
+use holdfast_world::rds::{Accepted, accepted, writer};
+use holdfast_world::sns::Letter;
+use holdfast_world::{RecordedRequest, Region, World};
 use serde::Serialize;
 
 use crate::deployment::{Deployment, Setup, TABLE};

@@ -7,6 +7,12 @@ use std::time::Duration;
 use holdfast_aws::ledger::{FENCE_WRITE_MAX, Ledger, LedgerError, LedgerFuture};
 use holdfast_aws::metrics::Metrics;
 use holdfast_aws::{Failure, Invocation, Startup};
+use holdfast_domain::config::Config;
+use holdfast_payments::card_network::CardNetwork;
+use holdfast_payments::clients::{Cohort, start_readers};
+use holdfast_payments::history::{History, Reads};
+use holdfast_payments::lease::WriterLease;
+use holdfast_payments::service::{ATTEMPTS_TABLE, PaymentsService, host};
 use holdfast_world::aurora::{SqlError, Statement, WRITER_ENDPOINT, through_writer_endpoint};
 use holdfast_world::cloudwatch::Alarm;
 use holdfast_world::dynamodb::{Mode, create_table};
@@ -16,12 +22,6 @@ use holdfast_world::rds::{GlobalClusterConfig, create_global_cluster};
 use holdfast_world::route53::HealthCheck;
 use holdfast_world::sns::topic_arn;
 use holdfast_world::{Region, World, WorldConfig, lambda};
-use holdfast_domain::config::Config;
-use holdfast_payments::card_network::CardNetwork;
-use holdfast_payments::clients::{Cohort, start_readers};
-use holdfast_payments::history::{History, Reads};
-use holdfast_payments::lease::WriterLease;
-use holdfast_payments::service::{ATTEMPTS_TABLE, PaymentsService, host};
 
 /// Both data Regions and the witness.
 pub const REGIONS: [Region; 3] = [Region::DUBLIN, Region::LONDON, Region::FRANKFURT];

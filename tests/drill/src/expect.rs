@@ -1,8 +1,8 @@
 //! What must come of each scenario. An empty list is what one hopes for; every entry says what did not hold.
 
+use holdfast_domain::incident::Phase;
 use holdfast_world::Region;
 use holdfast_world::sns::Letter;
-use holdfast_domain::incident::Phase;
 
 use crate::checker::Outcome;
 use crate::waterfall::Waterfall;

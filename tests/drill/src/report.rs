@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Table, presets::NOTHING};
 use serde_json::{Value, json};
 
 use crate::checker::{Outcome, Verdict};
@@ -67,7 +67,7 @@ fn waterfall(waterfall: &Waterfall) -> String {
         ("prove", "the fence row is written", waterfall.restored_ms, "ours"),
     ];
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["phase", "what", "at", "took", "whose time"]);
+    table.load_style(NOTHING).set_header(["phase", "what", "at", "took", "whose time"]);
     let mut previous = 0;
     for (phase, what, at, whose) in stages {
         match at {
@@ -118,13 +118,7 @@ fn per_function(outcome: &Outcome) -> BTreeMap<(String, String), (usize, usize, 
 
 fn functions(outcome: &Outcome) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
-        "function",
-        "Region",
-        "runs ended",
-        "failed or killed",
-        "AWS calls",
-    ]);
+    table.load_style(NOTHING).set_header(["function", "Region", "runs ended", "failed or killed", "AWS calls"]);
     for ((function, region), (runs, failed, calls)) in per_function(outcome) {
         table.add_row([function, region, runs.to_string(), failed.to_string(), calls.to_string()]);
     }

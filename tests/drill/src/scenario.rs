@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use holdfast_domain::policy::{Mode, Policy};
 use holdfast_world::fault::{CallEffect, CallFault, CallMatch};
 use holdfast_world::{Region, World};
-use holdfast_domain::policy::{Mode, Policy};
 use serde_json::json;
 
 use crate::checker::Outcome;

@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use holdfast_domain::event::Event;
 use holdfast_world::trace::Entry;
 use holdfast_world::{Region, World};
-use holdfast_domain::event::Event;
 use serde_json::Value;
 
 use crate::scenario::OUTAGE_AT;
@@ -72,7 +72,12 @@ fn note(world: &World, event: &Value) {
         }
         Event::TriggerRefused { function, problem, .. } => (function, format!("refuses: {problem}")),
     };
-    world.record(actor, what);
+    // What is said again every few seconds is shown once.
+    let said = |text: &str| text.split(", oldest vote").next().unwrap_or_default().to_owned();
+    let again = world.entries().iter().any(|entry| entry.actor == actor && said(&entry.what) == said(&what));
+    if !again {
+        world.record(actor, what);
+    }
 }
 
 fn short(region: &str) -> &'static str {

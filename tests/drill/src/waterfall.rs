@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use holdfast_world::rds::accepted;
-use holdfast_world::{Region, World};
 use holdfast_domain::incident::{ClusterState, Phase};
 use holdfast_payments::history::{Operation, Read, Told};
+use holdfast_world::rds::accepted;
+use holdfast_world::{Region, World};
 use serde::Serialize;
 
 use crate::deployment::Setup;

@@ -1,6 +1,8 @@
 //! Crash anywhere (law 6): every call that the driver and the pager make on the way through an outage is struck in every
 //! way, one at a time. The end must be that of the undisturbed run: one failover, writes restored, each page once.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -70,7 +72,12 @@ fn survives(function: &str) {
             if !missing.is_empty() {
                 problems.push(format!("never paged: {missing:?}"));
             }
-            let laws = struck.problems.iter().filter(|it| it.starts_with("law") || it.contains("nothing lists them") || it.contains("more than once") || it.contains("after the fence"));
+            let laws = struck.problems.iter().filter(|it| {
+                it.starts_with("law")
+                    || it.contains("nothing lists them")
+                    || it.contains("more than once")
+                    || it.contains("after the fence")
+            });
             problems.extend(laws.cloned());
             if !problems.is_empty() {
                 broken.push(format!("call {number} ({call}) {effect:?}: {}", problems.join("; ")));

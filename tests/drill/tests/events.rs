@@ -68,7 +68,8 @@ fn healthy() -> Deployment {
 
 /// Invokes a function in London after three well minutes.
 fn invoke(function: &str, payload: Vec<u8>) -> (Deployment, Result<Value, String>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     let function: &'static str = match function {
         "observe-region" => observe_region::FUNCTION,
         "promote-aurora" => promote_aurora::FUNCTION,
@@ -140,7 +141,10 @@ fn hostile_payloads_are_refused_told_and_move_nothing() {
         for (name, payload) in &hostile {
             let (deployment, answer) = invoke(function, payload.clone());
             let problem = answer.expect_err(name);
-            assert!(problem.contains("nothing was done") && !problem.contains("panicked"), "{function}, {name}: {problem}");
+            assert!(
+                problem.contains("nothing was done") && !problem.contains("panicked"),
+                "{function}, {name}: {problem}"
+            );
             assert!(accepted(&deployment.world).is_empty(), "{function}, {name} moved something");
             let told = deployment.world.inbox();
             assert!(told.iter().any(|letter| letter.subject.contains("cannot read")), "{function}, {name}: {told:?}");

@@ -1,5 +1,7 @@
 //! Every scenario of the drill, on three seeds; and the proof that a seed is all that a run depends on.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use drill::checker::Verdict;
 use drill::scenario::{SCENARIOS, Scenario};
 use drill::{play, report, timeline};

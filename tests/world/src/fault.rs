@@ -66,7 +66,13 @@ impl CallFault {
     }
 
     /// Counts a call, and strikes it if it is in range.
-    pub(crate) fn strikes(&mut self, caller: &Caller, to: Region, service: &str, operation: &str) -> Option<CallEffect> {
+    pub(crate) fn strikes(
+        &mut self,
+        caller: &Caller,
+        to: Region,
+        service: &str,
+        operation: &str,
+    ) -> Option<CallEffect> {
         let CallMatch { caller: by, from, to: there, service: at, operation: doing } = &self.matches;
         let fits = by.as_deref().is_none_or(|by| by == &*caller.name)
             && from.is_none_or(|from| from == caller.region)

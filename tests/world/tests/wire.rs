@@ -1,5 +1,7 @@
 //! Real SDK clients against the world: the quirks that the product rests on.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +35,8 @@ fn world() -> World {
 }
 
 fn sdk(world: &World, region: Region) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(1)).read_timeout(Duration::from_secs(2));
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(Duration::from_secs(1)).read_timeout(Duration::from_secs(2));
     let caller = Caller { name: "test".into(), region, invocation: None };
     let config = world.sdk(caller).to_builder().timeout_config(timeouts.build());
     config.retry_config(RetryConfig::disabled()).build()
@@ -217,7 +220,13 @@ async fn the_nearest_healthy_region_is_answered_and_all_when_none_is() {
         let well: holdfast_world::route53::HostHandler =
             Arc::new(|_| Box::pin(async { http::Response::new(bytes::Bytes::new()) }));
         world.serve_host(&format!("{region}.example.com"), region, well);
-        world.create_health_check(HealthCheck { id, url, region, interval: Duration::from_secs(10), failure_threshold: 3 });
+        world.create_health_check(HealthCheck {
+            id,
+            url,
+            region,
+            interval: Duration::from_secs(10),
+            failure_threshold: 3,
+        });
     }
     let answered = |near| world.resolve(near).unwrap().region;
     assert_eq!(answered(Region::DUBLIN), Region::DUBLIN);
