@@ -174,6 +174,9 @@ where
 {
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let deadline = i64::try_from(event.context.deadline).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        // Local Runtime API servers give a deadline that is long past; Lambda itself never does.
+        let now = Timestamp::try_from(SystemTimeSource::new().now()).unwrap_or(Timestamp::UNIX_EPOCH);
+        let deadline = deadline.filter(|deadline| *deadline > now);
         handler(Invocation {
             payload: event.payload.get().as_bytes().to_vec(),
             id: event.context.request_id,

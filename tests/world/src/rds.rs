@@ -212,7 +212,7 @@ fn describe_global_clusters(world: &World, at: Region, form: &Form) -> Result<St
     let id = field(form, "GlobalClusterIdentifier");
     let body = match state.rds.global.as_ref() {
         Some(global) if global.member(at).is_some() && (id.is_empty() || id == global.id) => {
-            xml::global_cluster(global)
+            xml::global_cluster(global, "GlobalClusterMember")
         }
         Some(_) | None if id.is_empty() => String::new(),
         Some(_) | None => return named(&mut state, at, id).map(|_| String::new()),
@@ -326,7 +326,7 @@ fn promote(world: &World, at: Region, form: &Form, data_loss_allowed: bool) -> R
         global.operation = Some(Operation { status: "pending", from, to, data_loss_allowed });
         let accepted = Accepted { at: world.elapsed(), failover: data_loss_allowed, to };
         global.accepted.push(accepted);
-        (from, to, xml::global_cluster(global))
+        (from, to, xml::global_cluster(global, "GlobalCluster"))
     };
     let verb = if data_loss_allowed { "failover" } else { "switchover" };
     world.record("rds", format!("in {at} accepts a {verb} to {to}"));

@@ -124,7 +124,8 @@ async fn a_failover_keeps_the_old_writer_flag_until_it_is_done() {
     world.go_dark(Region::DUBLIN);
     let rds = aws_sdk_rds::Client::new(&sdk(&world, Region::LONDON));
     let call = rds.failover_global_cluster().global_cluster_identifier("g").target_db_cluster_identifier(LONDON_ARN);
-    call.allow_data_loss(true).send().await.unwrap();
+    let accepted_as = call.allow_data_loss(true).send().await.unwrap();
+    assert!(accepted_as.global_cluster().and_then(|it| it.failover_state()).is_some(), "{accepted_as:?}");
     let describe = || async {
         let answer = rds.describe_global_clusters().global_cluster_identifier("g").send().await.unwrap();
         answer.global_clusters()[0].clone()

@@ -7,7 +7,8 @@ use quick_xml::escape::escape;
 use super::{Global, Member};
 use crate::aurora::WRITER_ENDPOINT;
 
-pub(super) fn global_cluster(global: &Global) -> String {
+/// The cluster under the name that the answer has for it: `GlobalCluster`, or `GlobalClusterMember` in a list.
+pub(super) fn global_cluster(global: &Global, element: &str) -> String {
     let mut members = String::new();
     for member in &global.members {
         let readers: String = global
@@ -35,7 +36,7 @@ pub(super) fn global_cluster(global: &Global) -> String {
         )
     });
     format!(
-        "<GlobalClusterMember><GlobalClusterIdentifier>{}</GlobalClusterIdentifier><Status>{}</Status><Engine>aurora-postgresql</Engine><EngineVersion>16.4</EngineVersion><Endpoint>{WRITER_ENDPOINT}</Endpoint><GlobalClusterMembers>{members}</GlobalClusterMembers>{}</GlobalClusterMember>",
+        "<{element}><GlobalClusterIdentifier>{}</GlobalClusterIdentifier><Status>{}</Status><Engine>aurora-postgresql</Engine><EngineVersion>16.4</EngineVersion><Endpoint>{WRITER_ENDPOINT}</Endpoint><GlobalClusterMembers>{members}</GlobalClusterMembers>{}</{element}>",
         escape(global.id),
         global.status,
         state.unwrap_or_default(),
