@@ -213,6 +213,10 @@ impl Run<'_> {
                     Ok(Next::Pause(PROVE_AGAIN))
                 }
             },
+            Decision::CloseItself => {
+                self.advance(state, Phase::Closed, said, |_| {}).await?;
+                Ok(Next::Stop)
+            }
             Decision::SecureOldVolume => self.secure_old_volume(state, &facts).await,
             Decision::Fail { .. } => {
                 self.advance(state, Phase::Failed, said, |_| {}).await?;
@@ -246,7 +250,14 @@ impl Run<'_> {
         };
         let rds = Rds::in_region(&self.startup.sdk, asked_in);
         match rds.carry_out(&self.startup.config.topology.global_cluster, &order).await {
-            Answer::Accepted => Ok(Next::Pause(LOOK_AGAIN)),
+            Answer::Accepted => {
+                // Said a second time while RDS works: should the first page die on its way, Lambda's own retry comes
+                // only when it is over. The pager sends it once.
+                if let Err(error) = self.tell(state).await {
+                    tracing::warn!("the promotion goes on, but was not told: {error}");
+                }
+                Ok(Next::Pause(LOOK_AGAIN))
+            }
             Answer::Busy(why) | Answer::Silence(why) => {
                 tracing::warn!(epoch = order.epoch(), "RDS did not say yes: {why}");
                 Ok(Next::Pause(LOOK_AGAIN))
@@ -276,7 +287,7 @@ impl Run<'_> {
             &[("WritesRestoredAfter", "Milliseconds", took_ms)],
         );
         self.tell(state).await?;
-        Ok(Next::Stop)
+        Ok(Next::Decide)
     }
 
     /// The old Region is back: finds the snapshot that Aurora took of the old volume, and copies it to one that stays.

@@ -148,6 +148,8 @@ pub enum Decision {
     },
     /// Look for the old volume's snapshot and copy it.
     SecureOldVolume,
+    /// A planned move that is proven ends by itself: it leaves nothing to reconcile.
+    CloseItself,
     /// It cannot go on without a person.
     Fail {
         /// Why.
@@ -339,7 +341,7 @@ fn promoting(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
 
 fn restored(facts: &Facts) -> Decision {
     match (facts.incident.verb, &facts.quorum) {
-        (Verb::Switchover, _) => Decision::Rest { why: "a planned move leaves nothing behind to secure".into() },
+        (Verb::Switchover, _) => Decision::CloseItself,
         (Verb::Failover, Quorum::Alive | Quorum::Grey { .. }) => Decision::SecureOldVolume,
         (Verb::Failover, quorum) => Decision::Rest { why: format!("{} is not back: {quorum}", facts.incident.from) },
     }
@@ -415,6 +417,7 @@ impl fmt::Display for Decision {
             Self::WriteFenceRow => f.write_str("writing the fence row through the writer endpoint"),
             Self::LookAgain { waiting_for, slow: false } => write!(f, "waiting: {waiting_for}"),
             Self::LookAgain { waiting_for, slow: true } => write!(f, "waiting longer than planned: {waiting_for}"),
+            Self::CloseItself => f.write_str("closed: a planned move that is proven leaves nothing to reconcile"),
             Self::SecureOldVolume => f.write_str("looking for the snapshot of the old volume"),
             Self::Fail { reason } => write!(f, "failed: {reason}"),
             Self::Rest { why } => write!(f, "nothing to do: {why}"),

@@ -126,8 +126,21 @@ pub(crate) fn one_lossless_switchover(outcome: &Outcome) -> Vec<String> {
     claims.holds(asked_in == [Region::DUBLIN], format!("it was asked in {asked_in:?} and not in the primary's Region"));
     claims.holds(outcome.writer == Some(Region::LONDON), format!("the writer is in {:?}", outcome.writer));
     claims.holds(outcome.lost.is_empty(), format!("lost: {}", outcome.lost_totals));
-    claims.holds(outcome.phase() == Some(Phase::Restored), format!("the incident is {:?}", outcome.phase()));
+    claims.holds(outcome.phase() == Some(Phase::Closed), format!("the incident is {:?}", outcome.phase()));
+    told(outcome, &mut claims, "Nothing was lost.");
     told_once(outcome, &mut claims);
+    claims.0
+}
+
+/// There and back: two moves, two epochs, each in its own direction.
+pub(crate) fn there_and_back(outcome: &Outcome) -> Vec<String> {
+    let mut claims = Claims::new();
+    let moves: Vec<(bool, Region)> = outcome.accepted.iter().map(|it| (it.failover, it.to)).collect();
+    claims.holds(moves == [(false, Region::LONDON), (false, Region::DUBLIN)], format!("RDS took on {moves:?}"));
+    claims.holds(outcome.state.epoch == 2, format!("the epoch is {}", outcome.state.epoch));
+    claims.holds(outcome.writer == Some(Region::DUBLIN), format!("the writer is in {:?}", outcome.writer));
+    claims.holds(outcome.lost.is_empty(), format!("lost: {}", outcome.lost_totals));
+    claims.holds(outcome.phase() == Some(Phase::Closed), format!("the incident is {:?}", outcome.phase()));
     claims.0
 }
 

@@ -3,10 +3,11 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use drill::checker::{Outcome, Verdict};
-use drill::scenario::{SCENARIOS, Scenario};
+use drill::scenario::{Pace, SCENARIOS, Scenario};
 use drill::{play, report, timeline};
 
 /// Plays an outage against Holdfast and says with numbers what came of it.
@@ -25,6 +26,9 @@ struct Arguments {
     /// The seed of everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How long AWS takes to promote, in seconds. The default is the brief's; AWS itself says "minutes".
+    #[arg(long, value_name = "SECONDS", default_value_t = 45)]
+    aws_promotion: u64,
     /// Write every figure to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<Verdict, String> {
     let mut out = std::io::stdout();
+    let pace = Pace { aws_promotion: Duration::from_secs(arguments.aws_promotion), ..Pace::drill(arguments.seed) };
     if arguments.list {
         for scenario in SCENARIOS {
             let _ = writeln!(out, "{:<24} {}", scenario.name, scenario.about);
@@ -62,7 +67,7 @@ fn run(arguments: &Arguments) -> Result<Verdict, String> {
     if arguments.all {
         let mut worst = Verdict::Valid;
         for scenario in SCENARIOS {
-            let outcome = play(scenario, arguments.seed, timeline::follow).map_err(|error| error.to_string())?;
+            let outcome = play(scenario, pace, timeline::follow).map_err(|error| error.to_string())?;
             let _ = writeln!(out, "{:<24} {:?}", scenario.name, outcome.verdict());
             for problem in &outcome.problems {
                 let _ = writeln!(out, "    NOT HELD: {problem}");
@@ -78,7 +83,7 @@ fn run(arguments: &Arguments) -> Result<Verdict, String> {
     let scenario = Scenario::named(&arguments.scenario)
         .ok_or_else(|| format!("there is no scenario `{}`; --list names them", arguments.scenario))?;
     let _ = writeln!(out, "{}: {}\n", scenario.name, scenario.about);
-    let outcome = play(scenario, arguments.seed, |world| {
+    let outcome = play(scenario, pace, |world| {
         timeline::follow(world);
         timeline::print_as_it_happens(world);
     })

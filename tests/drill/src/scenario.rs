@@ -49,10 +49,30 @@ pub const SCENARIOS: &[Scenario] = &[
         setup: approve,
         script: |deployment| {
             at(deployment, OUTAGE_AT, |world| {
-                ask(world, json!({"action": "switchover", "to": "eu-west-2", "by": "ada", "comment": "maintenance"}));
+                ask(
+                    world,
+                    Region::LONDON,
+                    json!({"action": "switchover", "to": "eu-west-2", "by": "ada", "comment": "maintenance"}),
+                );
             });
         },
         expect: expect::one_lossless_switchover,
+    },
+    Scenario {
+        name: "there-and-back",
+        about: "a person moves the writer to London and, five minutes later, back to Dublin; nothing is lost",
+        length: Duration::from_secs(720),
+        outage: false,
+        setup: approve,
+        script: |deployment| {
+            at(deployment, OUTAGE_AT, |world| {
+                ask(world, Region::LONDON, json!({"action": "switchover", "to": "eu-west-2", "by": "ada"}));
+            });
+            at(deployment, OUTAGE_AT + Duration::from_secs(300), |world| {
+                ask(world, Region::DUBLIN, json!({"action": "switchover", "to": "eu-west-1", "by": "ada"}));
+            });
+        },
+        expect: expect::there_and_back,
     },
     Scenario {
         name: "grey-writer",
@@ -144,7 +164,11 @@ pub const SCENARIOS: &[Scenario] = &[
         script: |deployment| {
             at(deployment, OUTAGE_AT, |world| world.go_dark(Region::DUBLIN));
             at(deployment, OUTAGE_AT + Duration::from_secs(120), |world| {
-                ask(world, json!({"action": "approve", "incident": "e1", "by": "ada", "comment": "Dublin is on fire"}));
+                ask(
+                    world,
+                    Region::LONDON,
+                    json!({"action": "approve", "incident": "e1", "by": "ada", "comment": "Dublin is on fire"}),
+                );
             });
         },
         expect: expect::one_approved_failover,
@@ -161,7 +185,11 @@ pub const SCENARIOS: &[Scenario] = &[
         script: |deployment| {
             at(deployment, OUTAGE_AT, |world| world.go_dark(Region::DUBLIN));
             at(deployment, OUTAGE_AT + Duration::from_secs(60), |world| {
-                ask(world, json!({"action": "veto", "incident": "e1", "by": "grace", "comment": "it is only the ALB"}));
+                ask(
+                    world,
+                    Region::LONDON,
+                    json!({"action": "veto", "incident": "e1", "by": "grace", "comment": "it is only the ALB"}),
+                );
             });
         },
         expect: expect::a_veto_that_holds,
@@ -210,6 +238,31 @@ pub const SCENARIOS: &[Scenario] = &[
     },
 ];
 
+/// What one playing of a scenario may choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Everything random is drawn from this.
+    pub seed: u64,
+    /// Between two payments of each of the two cohorts.
+    pub payment_every: Duration,
+    /// How long AWS takes to promote.
+    pub aws_promotion: Duration,
+}
+
+impl Pace {
+    /// The drill's own: ten payments a second from each cohort, so that recovery is measured at 100 ms, and the brief's promotion.
+    #[must_use]
+    pub fn drill(seed: u64) -> Self {
+        Self { seed, payment_every: Duration::from_millis(100), aws_promotion: Duration::from_secs(45) }
+    }
+
+    /// Few payments: many times faster, for runs that look at safety and not at milliseconds.
+    #[must_use]
+    pub fn coarse(seed: u64) -> Self {
+        Self { payment_every: Duration::from_secs(2), ..Self::drill(seed) }
+    }
+}
+
 impl Scenario {
     /// The scenario of that name.
     #[must_use]
@@ -218,11 +271,12 @@ impl Scenario {
     }
 
     /// Plays it, and gathers what came of it. Call it in a paused single-threaded runtime.
-    pub async fn play(&self, seed: u64, payment_every: Duration, begin: impl FnOnce(&World)) -> Outcome {
+    pub async fn play(&self, pace: Pace, begin: impl FnOnce(&World)) -> Outcome {
+        let Pace { seed, payment_every, aws_promotion } = pace;
         let mut setup = Setup {
             seed,
             config: example_config(),
-            promotion: Duration::from_secs(45),
+            promotion: aws_promotion,
             lag: Duration::from_millis(80),
             standby_instances: 1,
             payment_every,
@@ -243,12 +297,12 @@ fn at(deployment: &Deployment, when: Duration, act: impl FnOnce(&World) + Send +
     deployment.world.after(when, act);
 }
 
-/// A person invokes promote-aurora in London.
-fn ask(world: &World, request: serde_json::Value) {
-    world.record("a person", format!("asks promote-aurora in eu-west-2: {request}"));
+/// A person invokes promote-aurora in a Region.
+fn ask(world: &World, region: Region, request: serde_json::Value) {
+    world.record("a person", format!("asks promote-aurora in {region}: {request}"));
     let world = world.clone();
     tokio::spawn(async move {
-        let answer = world.invoke(Region::LONDON, promote_aurora::FUNCTION, request.to_string().into()).await;
+        let answer = world.invoke(region, promote_aurora::FUNCTION, request.to_string().into()).await;
         let said = match answer {
             Ok(answer) => answer.to_string(),
             Err(why) => format!("failed: {why}"),

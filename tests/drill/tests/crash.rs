@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use drill::checker::Outcome;
-use drill::play_coarsely;
-use drill::scenario::{OUTAGE_AT, Scenario};
+use drill::play;
+use drill::scenario::{OUTAGE_AT, Pace, Scenario};
 use holdfast_domain::incident::Phase;
 use holdfast_world::fault::{CallEffect, CallFault, CallMatch};
 use holdfast_world::{Region, World};
@@ -50,14 +50,14 @@ fn strike(function: &str, number: u64, effect: CallEffect) -> impl FnOnce(&World
 
 fn survives(function: &str) {
     let scenario = Scenario::named("dublin-dark").unwrap();
-    let calm = play_coarsely(scenario, 1, |_| {}).unwrap();
+    let calm = play(scenario, Pace::coarse(1), |_| {}).unwrap();
     assert_eq!(calm.phase(), Some(Phase::Restored), "{:?}", calm.problems);
     let calls = calls(&calm, function);
     assert!(calls.len() >= 5, "{function} made {} calls: nothing to strike", calls.len());
     let mut broken = Vec::new();
     for (number, call) in &calls {
         for effect in EFFECTS {
-            let struck = play_coarsely(scenario, 1, strike(function, *number, effect)).unwrap();
+            let struck = play(scenario, Pace::coarse(1), strike(function, *number, effect)).unwrap();
             let mut problems = Vec::new();
             if struck.phase() != Some(Phase::Restored) {
                 problems.push(format!("the incident ends {:?}", struck.phase()));

@@ -3,14 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use drill::checker::Verdict;
-use drill::scenario::{SCENARIOS, Scenario};
+use drill::scenario::{Pace, SCENARIOS, Scenario};
 use drill::{play, report, timeline};
 
 #[track_caller]
 fn holds(name: &str) {
     let scenario = Scenario::named(name).unwrap();
     for seed in 1..=3 {
-        let outcome = play(scenario, seed, |_| {}).unwrap();
+        let outcome = play(scenario, Pace::drill(seed), |_| {}).unwrap();
         assert_eq!(outcome.verdict(), Verdict::Valid, "{name} seed {seed}: {:#?}", outcome.problems);
     }
 }
@@ -32,6 +32,7 @@ macro_rules! scenarios {
 scenarios! {
     dublin_dark_fails_over_in_a_minute "dublin-dark"
     a_planned_switchover_loses_nothing "planned-switchover"
+    the_writer_goes_there_and_back_without_loss "there-and-back"
     a_grey_writer_pages_and_moves_nothing "grey-writer"
     a_partition_of_one_observer_moves_nothing "one-observer-partition"
     a_cut_link_moves_nothing "link-cut"
@@ -49,7 +50,7 @@ scenarios! {
 fn one_seed_gives_the_same_bytes_twice() {
     let scenario = Scenario::named("promoter-dies").unwrap();
     let run = || {
-        let outcome = play(scenario, 7, timeline::follow).unwrap();
+        let outcome = play(scenario, Pace::drill(7), timeline::follow).unwrap();
         (report::json(&outcome).to_string(), format!("{:?}", outcome.requests))
     };
     let (first, again) = (run(), run());
@@ -59,7 +60,8 @@ fn one_seed_gives_the_same_bytes_twice() {
 #[test]
 fn two_seeds_differ() {
     let scenario = Scenario::named("dublin-dark").unwrap();
-    let run = |seed| report::json(&play(scenario, seed, timeline::follow).unwrap())["timeline"].to_string();
+    let run =
+        |seed| report::json(&play(scenario, Pace::drill(seed), timeline::follow).unwrap())["timeline"].to_string();
     assert!(run(1) != run(2), "the seed has no influence");
 }
 
@@ -67,7 +69,7 @@ fn two_seeds_differ() {
 #[test]
 fn a_run_that_does_not_restore_writes_is_invalid() {
     let scenario = Scenario::named("dublin-dark").unwrap();
-    let outcome = play(scenario, 1, |world| {
+    let outcome = play(scenario, Pace::drill(1), |world| {
         use holdfast_world::fault::{CallEffect, CallFault, CallMatch};
         let matches = CallMatch { operation: Some("FailoverGlobalCluster"), ..CallMatch::default() };
         let effect = CallEffect::Error { status: 403, code: "AccessDenied" };
