@@ -96,3 +96,13 @@ fn the_driver_survives_every_fault_at_every_call() {
 fn the_pager_survives_every_fault_at_every_call() {
     survives("page-humans");
 }
+
+/// The intent that is recorded before the call is what keeps a control plane that shows its effect late from being asked twice.
+#[test]
+fn a_control_plane_that_shows_the_effect_late_is_asked_once() {
+    let scenario = Scenario::named("dublin-dark").unwrap();
+    let late = |world: &World| holdfast_world::rds::show_effects_late(world, Duration::from_secs(6));
+    let outcome = play(scenario, Pace::coarse(1), late).unwrap();
+    assert_eq!((outcome.calls("FailoverGlobalCluster"), outcome.accepted.len()), (1, 1), "{:?}", outcome.problems);
+    assert_eq!(outcome.phase(), Some(Phase::Restored));
+}

@@ -48,6 +48,8 @@ pub(crate) struct Global {
     pub(crate) promotion: Duration,
     pub(crate) lag: Duration,
     pub(crate) replication_paused: bool,
+    /// How long after a call was accepted descriptions still show what was before.
+    shows_late: Duration,
     snapshots: Vec<Snapshot>,
     accepted: Vec<Accepted>,
 }
@@ -108,6 +110,12 @@ impl Global {
         self.members.iter_mut().find(|member| member.region == region)
     }
 
+    /// The status and operation that a description shows.
+    fn shown(&self, now: Duration) -> (&'static str, Option<&Operation>) {
+        let late = self.accepted.last().is_some_and(|accepted| now < accepted.at + self.shows_late);
+        if late { ("available", None) } else { (self.status, self.operation.as_ref()) }
+    }
+
     pub(crate) fn writer(&self) -> Option<Region> {
         self.members.iter().find(|member| member.is_writer).map(|member| member.region)
     }
@@ -138,6 +146,7 @@ pub fn create_global_cluster(world: &World, config: &GlobalClusterConfig) {
         promotion: config.promotion,
         lag: config.lag,
         replication_paused: false,
+        shows_late: Duration::ZERO,
         snapshots: Vec::new(),
         accepted: Vec::new(),
     });
@@ -154,6 +163,13 @@ pub fn accepted(world: &World) -> Vec<Accepted> {
 #[must_use]
 pub fn writer(world: &World) -> Option<Region> {
     world.state().rds.global.as_ref().and_then(Global::writer)
+}
+
+/// Has descriptions show what was before a call for so long after it was accepted: control planes are eventually consistent.
+pub fn show_effects_late(world: &World, by: Duration) {
+    if let Some(global) = world.state().rds.global.as_mut() {
+        global.shows_late = by;
+    }
 }
 
 /// Adds an instance to a cluster: the remedy for a headless one.
@@ -210,9 +226,10 @@ fn named<'a>(state: &'a mut crate::world::State, at: Region, id: &str) -> Result
 fn describe_global_clusters(world: &World, at: Region, form: &Form) -> Result<String, Fault> {
     let mut state = world.state();
     let id = field(form, "GlobalClusterIdentifier");
+    let now = world.elapsed();
     let body = match state.rds.global.as_ref() {
         Some(global) if global.member(at).is_some() && (id.is_empty() || id == global.id) => {
-            xml::global_cluster(global, "GlobalClusterMember")
+            xml::global_cluster(global, "GlobalClusterMember", global.shown(now))
         }
         Some(_) | None if id.is_empty() => String::new(),
         Some(_) | None => return named(&mut state, at, id).map(|_| String::new()),
@@ -326,7 +343,7 @@ fn promote(world: &World, at: Region, form: &Form, data_loss_allowed: bool) -> R
         global.operation = Some(Operation { status: "pending", from, to, data_loss_allowed });
         let accepted = Accepted { at: world.elapsed(), failover: data_loss_allowed, to };
         global.accepted.push(accepted);
-        (from, to, xml::global_cluster(global, "GlobalCluster"))
+        (from, to, xml::global_cluster(global, "GlobalCluster", global.shown(Duration::MAX)))
     };
     let verb = if data_loss_allowed { "failover" } else { "switchover" };
     world.record("rds", format!("in {at} accepts a {verb} to {to}"));

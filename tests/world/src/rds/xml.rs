@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use quick_xml::escape::escape;
 
-use super::{Global, Member};
+use super::{Global, Member, Operation};
 use crate::aurora::WRITER_ENDPOINT;
 
 /// The cluster under the name that the answer has for it: `GlobalCluster`, or `GlobalClusterMember` in a list.
-pub(super) fn global_cluster(global: &Global, element: &str) -> String {
+pub(super) fn global_cluster(global: &Global, element: &str, shown: (&str, Option<&Operation>)) -> String {
+    let (status, operation) = shown;
     let mut members = String::new();
     for member in &global.members {
         let readers: String = global
@@ -25,7 +26,7 @@ pub(super) fn global_cluster(global: &Global, element: &str) -> String {
             if member.connected { "connected" } else { "pending-resync" },
         );
     }
-    let state = global.operation.as_ref().map(|operation| {
+    let state = operation.map(|operation| {
         let arn = |region| global.member(region).map(Member::arn).unwrap_or_default();
         format!(
             "<FailoverState><Status>{}</Status><FromDbClusterArn>{}</FromDbClusterArn><ToDbClusterArn>{}</ToDbClusterArn><IsDataLossAllowed>{}</IsDataLossAllowed></FailoverState>",
@@ -38,7 +39,7 @@ pub(super) fn global_cluster(global: &Global, element: &str) -> String {
     format!(
         "<{element}><GlobalClusterIdentifier>{}</GlobalClusterIdentifier><Status>{}</Status><Engine>aurora-postgresql</Engine><EngineVersion>16.4</EngineVersion><Endpoint>{WRITER_ENDPOINT}</Endpoint><GlobalClusterMembers>{members}</GlobalClusterMembers>{}</{element}>",
         escape(global.id),
-        global.status,
+        status,
         state.unwrap_or_default(),
     )
 }
