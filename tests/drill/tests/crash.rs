@@ -1,5 +1,5 @@
 //! Crash anywhere (law 6): every call that the driver and the pager make on the way through an outage is struck in every
-//! way, one at a time. The end must be that of the undisturbed run: one failover, writes restored, each page once.
+//! way, one at a time. The end must be that of the undisturbed run: one failover, writes restored, and no page missing.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

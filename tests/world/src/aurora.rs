@@ -149,7 +149,7 @@ impl World {
         let failing_over = global.operation.as_ref().is_some_and(|operation| operation.data_loss_allowed);
         let connected = global.member(other).is_some_and(|member| member.connected);
         let sync = connected || global.operation.as_ref().is_some_and(|operation| !operation.data_loss_allowed);
-        if !up || failing_over || !sync || global.replication_paused {
+        if !up || failing_over || !sync {
             return;
         }
         let Some(source) = global.member(writer) else { return };
@@ -161,7 +161,7 @@ impl World {
         }
     }
 
-    pub(crate) fn replicate_everything(&self, _from: Region, _to: Region) {
+    pub(crate) fn replicate_everything(&self) {
         self.replicate_until(self.elapsed());
     }
 

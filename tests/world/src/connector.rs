@@ -128,10 +128,10 @@ pub async fn send(
     }
     let mut answer = match effect {
         Some(CallEffect::Error { status, code }) => service::error(name, status, code),
-        _ => act(world, &target, caller, request.clone()).await,
+        _ => act(world, &target, request.clone()).await,
     };
     if effect == Some(CallEffect::Duplicate) {
-        answer = act(world, &target, caller, request).await;
+        answer = act(world, &target, request).await;
     }
     if effect == Some(CallEffect::KillAfter) {
         settle(world, number, Outcome::AnswerLost);
@@ -155,7 +155,7 @@ pub async fn send(
     Ok(answer.response)
 }
 
-async fn act(world: &World, target: &Target, caller: &Caller, request: http::Request<Bytes>) -> Answer {
+async fn act(world: &World, target: &Target, request: http::Request<Bytes>) -> Answer {
     match target {
         Target::Service(service, region) => service.handle(world, *region, &request),
         Target::Host(region, handler) => {
@@ -164,7 +164,6 @@ async fn act(world: &World, target: &Target, caller: &Caller, request: http::Req
             if world.state().network.is_dark(*region) {
                 std::future::pending::<()>().await;
             }
-            let _ = caller;
             Answer { response, delay: Duration::ZERO }
         }
     }

@@ -47,7 +47,6 @@ pub(crate) struct Global {
     pub(crate) endpoint_at: Region,
     pub(crate) promotion: Duration,
     pub(crate) lag: Duration,
-    pub(crate) replication_paused: bool,
     /// How long after a call was accepted descriptions still show what was before.
     shows_late: Duration,
     snapshots: Vec<Snapshot>,
@@ -145,7 +144,6 @@ pub fn create_global_cluster(world: &World, config: &GlobalClusterConfig) {
         endpoint_at: config.primary,
         promotion: config.promotion,
         lag: config.lag,
-        replication_paused: false,
         shows_late: Duration::ZERO,
         snapshots: Vec::new(),
         accepted: Vec::new(),
@@ -407,7 +405,7 @@ impl World {
             match promotion {
                 // All that was committed is replicated before the roles change.
                 Some(promotion) => world.after(promotion, move |world| {
-                    world.replicate_everything(from, to);
+                    world.replicate_everything();
                     world.finish_promotion(from, to, "RDS-EVENT-0185");
                 }),
                 // It waits to sync with a primary that is gone, and is given up after minutes.
