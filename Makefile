@@ -1,13 +1,16 @@
 # make drill    plays the outage and prints the verdict        make test     everything that must hold
 # make world    a simulated AWS on loopback HTTP               make lambdas  deployable zips
+# make campaign SEEDS=10000    random nights against every invariant
+# make crash    every call of every scenario struck in every way (hours)     make bugs   the table of deliberate bugs
 CARGO ?= cargo
 FUNCTIONS = observe-region page-humans promote-aurora
 SCENARIO ?= dublin-dark
 SEED ?= 1
+SEEDS ?= 500
 # arm64 is the cheaper Lambda; x86-64 builds where no other Rust target is installed.
 LAMBDA_ARCH ?= arm64
 
-.PHONY: drill test world lambdas fmt
+.PHONY: drill test world lambdas fmt campaign bugs crash
 
 drill:
 	$(CARGO) run --quiet -p drill -- $(SCENARIO) --seed $(SEED)
@@ -16,6 +19,16 @@ test:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked
+
+# The campaign profile is a release that builds in minutes and catches panics.
+campaign:
+	$(CARGO) run --quiet --profile campaign -p drill -- campaign --seeds $(SEEDS)
+
+bugs:
+	$(CARGO) run --quiet -p drill -- bugs --markdown tests/drill/CAMPAIGN.md
+
+crash:
+	$(CARGO) run --quiet --profile campaign -p drill -- crash
 
 world:
 	$(CARGO) run --quiet -p holdfast-world --bin world

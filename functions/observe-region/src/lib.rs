@@ -7,9 +7,9 @@ use futures_util::future::join_all;
 use holdfast_aws::coordination::{Coordination, CoordinationError};
 use holdfast_aws::{Failure, Invocation, Startup};
 use holdfast_domain::event::Event;
-use holdfast_domain::quorum::{Quorum, ReceivedVote, verdict};
+use holdfast_domain::quorum::{Quorum, ReceivedVote, Watch, verdict};
 use holdfast_domain::trigger::{Action, Trigger};
-use holdfast_domain::vote::{Appearance, Sighting, Vote};
+use holdfast_domain::vote::{Appearance, Beat, Sighting, Vote};
 use holdfast_domain::{Region, Timestamp, distance};
 use serde_json::{Value, json};
 
@@ -63,6 +63,7 @@ struct Observer<'a> {
     startup: &'a Startup,
     coordination: Coordination,
     vote: Vote,
+    watch: Watch,
     doubtful_rounds: BTreeMap<Region, u32>,
 }
 
@@ -104,7 +105,7 @@ impl<'a> Observer<'a> {
         if distance(vote.at, now) > startup.config.policy.vote_age_max() {
             vote.subjects.clear();
         }
-        Self { startup, coordination, vote, doubtful_rounds: BTreeMap::new() }
+        Self { startup, coordination, vote, watch: Watch::default(), doubtful_rounds: BTreeMap::new() }
     }
 
     async fn round(&mut self) -> Result<(), CoordinationError> {
@@ -117,18 +118,18 @@ impl<'a> Observer<'a> {
             );
             (data.region.clone(), started, liveness, write_readiness)
         });
-        let mut newly_failing = false;
+        let mut failing = false;
         for (region, started, liveness, write_readiness) in join_all(probes).await {
-            let Sighting { liveness: alive, write_readiness: writes, beat_when_first_failed } =
+            let Sighting { liveness: alive, write_readiness: writes, beat } =
                 before.get(&region).cloned().unwrap_or_default();
             let alive = alive.after(liveness, started);
-            newly_failing |= alive.failures == 1;
-            let beat_when_first_failed = beat_when_first_failed.filter(|_| alive.failures > 1);
+            let beat = beat.filter(|_| alive.failures > 0);
             let write_readiness = writes.after(write_readiness, started);
-            self.vote.subjects.insert(region, Sighting { liveness: alive, write_readiness, beat_when_first_failed });
+            failing |= alive.failures > 0 || write_readiness.failures > 0;
+            self.vote.subjects.insert(region, Sighting { liveness: alive, write_readiness, beat });
         }
-        if newly_failing {
-            self.remember_beats().await;
+        if failing {
+            self.listen().await;
         }
         self.vote.sequence += 1;
         self.vote.at = self.startup.now();
@@ -137,15 +138,16 @@ impl<'a> Observer<'a> {
         self.conclude().await
     }
 
-    /// Notes how far each newly failing Region's own votes had come: if they rise further, it is not dark.
-    async fn remember_beats(&mut self) {
-        let votes = self.coordination.votes().await.unwrap_or_default();
-        for (region, sighting) in &mut self.vote.subjects {
-            if sighting.liveness.failures == 1 {
-                let own = votes.iter().find(|vote| vote.observer == *region);
-                sighting.beat_when_first_failed = own.map(|vote| vote.sequence);
-            }
+    /// Notes how far every observer's votes have come: those of a failing Region are its sign of life, and the others'
+    /// are fresh when they rise, whatever their clocks say.
+    async fn listen(&mut self) {
+        let Ok(votes) = self.coordination.votes().await else { return };
+        let now = self.startup.now();
+        for (region, sighting) in self.vote.subjects.iter_mut().filter(|(_, sighting)| sighting.liveness.failures > 0) {
+            let own = votes.iter().find(|vote| vote.observer == *region);
+            sighting.beat = Some(Beat::after(sighting.beat.take(), own.map_or(0, |vote| vote.sequence), now));
         }
+        self.watch.receive(votes, self.startup.config.policy.vote_age_max(), now);
     }
 
     async fn write(&mut self) -> Result<(), CoordinationError> {
@@ -178,13 +180,8 @@ impl<'a> Observer<'a> {
         if suspects.is_empty() {
             return Ok(());
         }
-        let received: Vec<ReceivedVote> = self
-            .coordination
-            .votes()
-            .await?
-            .into_iter()
-            .map(|vote| ReceivedVote { seen_to_advance: vote.observer == self.startup.region, vote })
-            .collect();
+        let votes = self.coordination.votes().await?;
+        let received = self.watch.receive(votes, policy.vote_age_max(), self.startup.now());
         for subject in suspects {
             let observers = self.startup.config.topology.observers();
             let quorum = verdict(&subject, observers, &received, policy, self.startup.now());
@@ -232,6 +229,11 @@ impl<'a> Observer<'a> {
         let rounds = self.doubtful_rounds.entry(subject.clone()).or_insert(0);
         *rounds += 1;
         if *rounds < DOUBTFUL_ROUNDS || !(*rounds - DOUBTFUL_ROUNDS).is_multiple_of(DOUBT_AGAIN_ROUNDS) {
+            return;
+        }
+        // While the writer is being moved neither Region takes writes for a while; whoever needs to know does.
+        let state = self.coordination.cluster_state().await.unwrap_or_default();
+        if state.open_incident().is_some_and(|incident| incident.phase.is_committed()) {
             return;
         }
         let event = Event::RegionDoubtful { subject, observer: self.startup.region.clone(), quorum };

@@ -1,15 +1,17 @@
 #![doc = include_str!("../README.md")]
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use aws_sdk_sns::types::MessageAttributeValue;
 use holdfast_aws::clients::{in_region, never_retried};
 use holdfast_aws::coordination::{Coordination, CoordinationError};
 use holdfast_aws::failure::causes;
 use holdfast_aws::{Failure, Invocation, Startup};
-use holdfast_domain::Region;
 use holdfast_domain::event::Event;
 use holdfast_domain::page::{Delivery, Page, PageRecord, compose};
 use holdfast_domain::trigger::{Action, AlarmState, Trigger, TriggerError};
+use holdfast_domain::{Region, age};
 use serde_json::{Value, json};
 
 /// The function's name.
@@ -38,7 +40,7 @@ pub async fn handle(startup: &Startup, invocation: Invocation) -> Result<Value, 
                 page(startup, &refused(startup, problem)).await?
             }
             Trigger::Alarm(_) => json!({"page": null, "why": "only an alarm that is in ALARM pages"}),
-            Trigger::Schedule { .. } => json!({"page": null, "why": "nothing is scheduled for page-humans yet"}),
+            Trigger::Schedule { .. } => catch_up(startup).await?,
             Trigger::Manual(request) if request.action == Action::Status => status(startup),
             Trigger::Manual(_) | Trigger::Rds(_) => {
                 let problem = TriggerError::Unnamed {
@@ -49,6 +51,25 @@ pub async fn handle(startup: &Startup, invocation: Invocation) -> Result<Value, 
         });
     }
     Ok(if reports.len() == 1 { reports.remove(0) } else { Value::Array(reports) })
+}
+
+/// An incident that was over longer ago than this is history.
+const CATCH_UP_MAX: Duration = Duration::from_secs(3600);
+
+/// Once a minute, in every Region: events can get lost, so the state itself is looked at, and what it owes is paged.
+async fn catch_up(startup: &Startup) -> Result<Value, Failure> {
+    let nothing = |why: String| Ok(json!({"page": null, "why": why}));
+    let state = match startup.coordination().cluster_state().await {
+        Ok(state) => state,
+        // The next minute looks again, and so does every other Region.
+        Err(error) => return nothing(error.to_string()),
+    };
+    match state.incident {
+        Some(incident) if !incident.phase.is_over() || age(incident.phase_since(), startup.now()) < CATCH_UP_MAX => {
+            page(startup, &Event::IncidentAdvanced { incident: Box::new(incident) }).await
+        }
+        Some(_) | None => nothing("no incident owes a page".into()),
+    }
 }
 
 fn refused(startup: &Startup, problem: String) -> Event {
@@ -148,6 +169,7 @@ async fn send(startup: &Startup, page: &Page) -> Result<Region, Failure> {
             .topic_arn(topic)
             .subject(subject(&page.headline))
             .message(body)
+            .set_message_attributes(Some(attributes(page)))
             .customize()
             .config_override(aws_sdk_sns::config::Config::builder().retry_config(never_retried()))
             .send()
@@ -158,6 +180,21 @@ async fn send(startup: &Startup, page: &Page) -> Result<Region, Failure> {
         }
     }
     Err(Failure::NothingChanged(format!("nobody was paged ({}); {}", page.headline, failures.join("; "))))
+}
+
+/// What subscribers filter by, and what tells one page from another.
+fn attributes(page: &Page) -> HashMap<String, MessageAttributeValue> {
+    let text = |value: String| MessageAttributeValue::builder().data_type("String").string_value(value).build();
+    let severity = serde_json::to_value(page.severity).ok().and_then(|it| it.as_str().map(str::to_owned));
+    [
+        ("thread", Some(page.thread.clone())),
+        ("kind", Some(page.kind.clone())),
+        ("rank", Some(page.rank.to_string())),
+        ("severity", severity),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), text(value?).ok()?)))
+    .collect()
 }
 
 /// SNS takes printable ASCII of at most 100 characters; the headline is cut on a word.

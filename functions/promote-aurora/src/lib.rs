@@ -1,11 +1,12 @@
 #![doc = include_str!("../README.md")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use holdfast_aws::coordination::CoordinationError;
 use holdfast_aws::ledger::Ledger;
 use holdfast_aws::{Failure, Invocation, Startup};
 use holdfast_domain::event::Event;
+use holdfast_domain::quorum::Watch;
 use holdfast_domain::trigger::{AlarmState, RdsEvent, Trigger};
 use serde_json::{Value, json};
 
@@ -20,11 +21,13 @@ mod triage;
 pub const FUNCTION: &str = "promote-aurora";
 
 /// What a run works with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) startup: &'a Startup,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) invocation: &'a Invocation,
+    /// How far the observers' votes have come in this run: the second look at them need not wait for a round again.
+    pub(crate) watch: Mutex<Watch>,
 }
 
 /// Takes whatever started it to the incident it concerns, and the incident as far as it goes.
@@ -34,7 +37,7 @@ pub async fn handle(startup: &Startup, ledger: Arc<dyn Ledger>, invocation: Invo
         let problem = format!("promote-aurora belongs into a data Region; {} is the witness", startup.region);
         return Err(startup.refuse(FUNCTION, problem).await);
     }
-    let run = Run { startup, ledger, invocation: &invocation };
+    let run = Run { startup, ledger, invocation: &invocation, watch: Mutex::default() };
     let mut reports = Vec::new();
     for trigger in triggers {
         reports.push(run.take(trigger).await?);

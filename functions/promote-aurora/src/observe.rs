@@ -1,17 +1,17 @@
 //! The facts of an incident, gathered at once. What could not be learned is in there as unknown, with the reason.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
 use holdfast_aws::Failure;
 use holdfast_aws::failure::causes;
 use holdfast_domain::arn::ClusterArn;
-use holdfast_domain::incident::{ClusterState, Incident, Phase};
+use holdfast_domain::incident::{ClusterState, Incident, Phase, Verb};
 use holdfast_domain::lag::Lag;
 use holdfast_domain::order::Price;
 use holdfast_domain::promotion::{Facts, Observed};
-use holdfast_domain::quorum::{Quorum, ReceivedVote, verdict};
-use holdfast_domain::vote::Vote;
+use holdfast_domain::quorum::{Quorum, verdict};
 use holdfast_domain::{Region, Timestamp, age, distance};
 
 use crate::Run;
@@ -56,6 +56,10 @@ impl Run<'_> {
                 facts = Facts { quorum, global_cluster, target_cluster, lag, ..facts };
             }
             Phase::Promoting => {
+                // A planned move needs its primary to the end; an unplanned one never waits for it.
+                if incident.verb == Verb::Switchover {
+                    facts.quorum = self.quorum(&incident.from).await;
+                }
                 facts.global_cluster = rds.global_cluster(&topology.global_cluster).await;
                 if facts.target_is_sole_writer() {
                     facts.target_cluster = rds.target_cluster(&facts.target).await;
@@ -72,7 +76,6 @@ impl Run<'_> {
         let policy = &self.startup.config.policy;
         let topology = &self.startup.config.topology;
         let coordination = self.startup.coordination();
-        let mut first: Option<Vec<Vote>> = None;
         let mut look = 0;
         loop {
             look += 1;
@@ -81,15 +84,10 @@ impl Run<'_> {
                 Err(error) => return Quorum::Unknown { why: error.to_string(), evidence_age: None },
             };
             let now = self.startup.now();
-            let first = first.get_or_insert_with(|| votes.clone());
-            let received: Vec<ReceivedVote> = votes
-                .into_iter()
-                .map(|vote| {
-                    let then = first.iter().find(|earlier| earlier.observer == vote.observer);
-                    let seen_to_advance = then.is_none_or(|then| vote.sequence > then.sequence) && look > 1;
-                    ReceivedVote { vote, seen_to_advance }
-                })
-                .collect();
+            let received = {
+                let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+                watch.receive(votes, policy.vote_age_max(), now)
+            };
             let quorum = verdict(subject, topology.observers(), &received, policy, now);
             let stale = received.iter().any(|received| {
                 let counts = received.vote.observer != *subject;

@@ -2,7 +2,7 @@
 
 use holdfast_aws::Failure;
 use holdfast_domain::event::Event;
-use holdfast_domain::incident::{ClusterState, Opening, Phase, Verb};
+use holdfast_domain::incident::{ClusterState, Opening, Verb};
 use holdfast_domain::promotion::Observed;
 use holdfast_domain::quorum::Quorum;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ impl Run<'_> {
     /// that an unknown quorum is a guard to be paged and not a silence.
     pub(crate) async fn triage(&self, raised_by: &str, page_if_unknown: bool) -> Result<Value, Failure> {
         let state = self.startup.coordination().cluster_state().await.map_err(unread)?;
-        if self.is_mine(&state) && state.incident.as_ref().is_some_and(|incident| !settled(incident.phase)) {
+        if self.is_mine(&state) && state.incident.as_ref().is_some_and(|incident| !incident.is_settled()) {
             return self.drive(state).await;
         }
         let Some(peer) = self.startup.config.topology.peer_of(&self.startup.region) else {
@@ -61,7 +61,7 @@ impl Run<'_> {
     /// Opens an incident under this driver and takes it as far as it goes.
     pub(crate) async fn open_and_drive(&self, state: ClusterState, opening: Opening) -> Result<Value, Failure> {
         let Some(mut state) = self.outwait_driver(state).await? else { return Ok(busy()) };
-        if self.is_mine(&state) && state.incident.as_ref().is_some_and(|incident| !settled(incident.phase)) {
+        if self.is_mine(&state) && state.incident.as_ref().is_some_and(|incident| !incident.is_settled()) {
             return self.drive(state).await;
         }
         let superseded = state.incident.clone();
@@ -110,20 +110,5 @@ impl Run<'_> {
             }
             Observed::Unseen { .. } => false,
         }
-    }
-}
-
-/// Writes are back or it is over: a new suspicion is a new incident.
-fn settled(phase: Phase) -> bool {
-    match phase {
-        Phase::Restored | Phase::Reconciling | Phase::Dismissed | Phase::Closed => true,
-        Phase::Suspected
-        | Phase::Confirmed
-        | Phase::AwaitingApproval
-        | Phase::Blocked
-        | Phase::Fencing
-        | Phase::Promoting
-        | Phase::Proving
-        | Phase::Failed => false,
     }
 }

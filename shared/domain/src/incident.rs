@@ -296,6 +296,29 @@ impl Incident {
         Ok(())
     }
 
+    /// It was in that phase, as far as its history goes back.
+    #[must_use]
+    pub fn was(&self, phase: Phase) -> bool {
+        self.history.iter().any(|milestone| milestone.phase == phase)
+    }
+
+    /// Nothing more is to come of it by itself: a new suspicion is a new incident. A planned move that failed is one of
+    /// these, for the primary may be lost meanwhile; a failover that failed is not, for only a person has it tried again.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        match self.phase {
+            Phase::Restored | Phase::Reconciling | Phase::Dismissed | Phase::Closed => true,
+            Phase::Failed => self.verb == Verb::Switchover,
+            Phase::Suspected
+            | Phase::Confirmed
+            | Phase::AwaitingApproval
+            | Phase::Blocked
+            | Phase::Fencing
+            | Phase::Promoting
+            | Phase::Proving => false,
+        }
+    }
+
     /// When the present phase began.
     #[must_use]
     pub fn phase_since(&self) -> Timestamp {
@@ -417,6 +440,19 @@ mod tests {
         let before = incident.clone();
         assert!(incident.advance(Phase::Proving, Timestamp::UNIX_EPOCH, String::new()).is_err());
         assert_eq!(incident, before);
+    }
+
+    #[test]
+    fn a_planned_move_that_failed_makes_way_for_a_failover_and_a_failover_that_failed_does_not() {
+        let mut failed = incident();
+        failed.phase = Phase::Failed;
+        assert!(!failed.is_settled());
+        failed.verb = Verb::Switchover;
+        assert!(failed.is_settled());
+        for phase in Phase::ALL.into_iter().filter(|phase| phase.wants_a_driver() || phase.can_still_move()) {
+            failed.phase = phase;
+            assert!(!failed.is_settled(), "{phase}");
+        }
     }
 
     #[test]

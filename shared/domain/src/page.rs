@@ -61,7 +61,7 @@ pub struct PageRecord {
 }
 
 /// The rank from which on nothing lower is sent: writes are back, or it is over.
-const SETTLED_RANK: u8 = 60;
+pub const SETTLED_RANK: u8 = 60;
 /// A condition that is still heard of after this long is remembered as heard, at most this often.
 const HEARD_AGAIN: Duration = Duration::from_secs(60);
 
@@ -299,24 +299,7 @@ fn for_incident(incident: &Incident, topology: &Topology) -> Option<Page> {
             ),
         )
         .map(|failed| Page { kind: format!("Failed:{}", incident.history.len()), ..failed }),
-        Phase::Restored => page(
-            60,
-            Severity::Critical,
-            format!("Writes work in {to}. {}", match verb {
-                Verb::Failover => match &incident.price {
-                    Some(Price::Exact(_) | Price::AtLeast(_)) => format!("Loss known at the decision: {lost}."),
-                    Some(Price::Unknown { .. }) | None => "The loss is not counted yet.".into(),
-                },
-                Verb::Switchover => "Nothing was lost.".into(),
-            }),
-            match verb {
-                Verb::Failover => format!(
-                    "Needed from you: keep {from} out of service when it returns, reconcile the ledger, then close\n{}",
-                    invoke(to, &format!(r#"{{"action":"close","incident":"{id}","by":"<you>"}}"#))
-                ),
-                Verb::Switchover => "Needed from you: nothing.".into(),
-            },
-        ),
+        Phase::Restored => Some(writes_work(incident, topology)),
         Phase::Reconciling => page(
             70,
             Severity::Warning,
@@ -327,7 +310,34 @@ fn for_incident(incident: &Incident, topology: &Topology) -> Option<Page> {
             ),
         ),
         Phase::Dismissed => page(80, Severity::Warning, format!("Stood down: {said}."), "Needed from you: nothing.".into()),
+        // A planned move closes itself in the same breath in which it is proven: what is told of it is that writes work.
+        Phase::Closed if *verb == Verb::Switchover => incident.was(Phase::Restored).then(|| writes_work(incident, topology)),
         Phase::Closed => page(90, Severity::Info, format!("Closed: {verb} from {from} to {to}."), String::new()),
+    }
+}
+
+/// The page that everybody waits for.
+fn writes_work(incident: &Incident, topology: &Topology) -> Page {
+    let Incident { from, to, verb, .. } = incident;
+    let (loss, need) = match verb {
+        Verb::Failover => (
+            match &incident.price {
+                Some(price @ (Price::Exact(_) | Price::AtLeast(_))) => format!("Loss known at the decision: {price}."),
+                Some(Price::Unknown { .. }) | None => "The loss is not counted yet.".into(),
+            },
+            format!(
+                "Needed from you: keep {from} out of service when it returns, reconcile the ledger, then close\n{}",
+                invoke(to, &format!(r#"{{"action":"close","incident":"{}","by":"<you>"}}"#, incident.id()))
+            ),
+        ),
+        Verb::Switchover => ("Nothing was lost.".into(), "Needed from you: nothing.".into()),
+    };
+    Page {
+        kind: Phase::Restored.to_string(),
+        rank: 60,
+        headline: format!("Writes work in {to}. {loss}"),
+        body: format!("{}\n{need}\n{}", story(incident), see_more(incident)),
+        ..frame(incident, topology)
     }
 }
 

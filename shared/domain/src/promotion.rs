@@ -299,7 +299,12 @@ fn acceptance(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<LossAcce
 fn promoting(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
     let incident = &facts.incident;
     let waited = age(incident.phase_since(), now);
-    let slow = waited.as_secs() >= policy.promotion_slow_seconds;
+    // A planned move whose primary has gone dark waits for the dead until RDS gives it up, minutes later.
+    let waits_for_the_dead = match (incident.verb, &facts.quorum) {
+        (Verb::Switchover, Quorum::Dark(proof)) => Some(proof),
+        (Verb::Switchover | Verb::Failover, _) => None,
+    };
+    let slow = waited.as_secs() >= policy.promotion_slow_seconds || waits_for_the_dead.is_some();
     let look_again = |waiting_for: String| Decision::LookAgain { waiting_for, slow };
     let Some(order) = incident.order.clone() else {
         return Decision::Fail { reason: "the incident is in Promoting without an order".into() };
@@ -312,7 +317,13 @@ fn promoting(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
         let ours = operation.data_loss_allowed == order.allows_data_loss()
             && operation.to.as_deref().is_none_or(|to| to == order.target().to_string());
         return if ours {
-            look_again(format!("RDS is {}", operation.status))
+            look_again(match waits_for_the_dead {
+                None => format!("RDS is {}", operation.status),
+                Some(proof) => format!(
+                    "RDS is {}, but {} is {proof}; RDS gives a switchover up after minutes, and then the failover is decided anew",
+                    operation.status, incident.from
+                ),
+            })
         } else {
             Decision::Block(vec![guards::operation_in_flight(operation)])
         };
@@ -323,6 +334,11 @@ fn promoting(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
             (Observed::Unseen { why }, _) => look_again(format!("the new writer cannot be described: {why}")),
             (Observed::Seen(target), _) if target.has_available_writer() => Decision::Prove,
             (Observed::Seen(_), _) => look_again("the new primary has no available writer instance".into()),
+        };
+    }
+    if let Some(proof) = waits_for_the_dead {
+        return Decision::Fail {
+            reason: format!("{} is {proof}: nothing can be moved from it as planned", incident.from),
         };
     }
     match &incident.intent {

@@ -1,5 +1,6 @@
 //! What two of three observers make of a Region. The observer inside the suspect Region never counts against it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -7,16 +8,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::Policy;
 use crate::region::Region;
-use crate::vote::{Appearance, Vote};
-use crate::{Timestamp, distance};
+use crate::vote::{Appearance, Sighting, Vote};
+use crate::{Timestamp, age, distance};
 
 /// A vote as it was read, with what reading it twice has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedVote {
     /// The vote.
     pub vote: Vote,
-    /// Its sequence rose while we watched: it is fresh whatever the two clocks say.
+    /// Its sequence rose while it was watched: it is fresh whatever the two clocks say.
     pub seen_to_advance: bool,
+}
+
+/// Watches votes rise from one reading to the next: what rises is fresh whatever the two clocks say.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    heard: BTreeMap<Region, Heard>,
+}
+
+#[derive(Clone, Debug)]
+struct Heard {
+    sequence: u64,
+    /// When it was last seen to rise, by the watcher's clock.
+    rose_at: Option<Timestamp>,
+}
+
+impl Watch {
+    /// Takes a reading. A vote that rose between two readings, the later of which is not older than `age_max`, is fresh.
+    pub fn receive(&mut self, votes: Vec<Vote>, age_max: Duration, now: Timestamp) -> Vec<ReceivedVote> {
+        votes.into_iter().map(|vote| self.receive_one(vote, age_max, now)).collect()
+    }
+
+    fn receive_one(&mut self, vote: Vote, age_max: Duration, now: Timestamp) -> ReceivedVote {
+        let first = Heard { sequence: vote.sequence, rose_at: None };
+        let heard = self.heard.entry(vote.observer.clone()).or_insert(first);
+        if vote.sequence > heard.sequence {
+            *heard = Heard { sequence: vote.sequence, rose_at: Some(now) };
+        }
+        let seen_to_advance = heard.rose_at.is_some_and(|rose| age(rose, now) <= age_max);
+        ReceivedVote { vote, seen_to_advance }
+    }
 }
 
 /// What the votes say about one Region.
@@ -65,8 +96,11 @@ pub struct DarkProof {
     pub oldest_vote_age: Duration,
 }
 
-/// How many votes of its own a Region may still land after it was first found unreachable: the round that was under way.
-const BEATS_IN_FLIGHT: u64 = 1;
+/// A Region that lives writes a vote in each round of five seconds: one that has written none for this long is silent.
+const SILENCE: Duration = Duration::from_millis(4_500);
+/// A vote is written after its round's probes, which may take two seconds: no sooner than this after the first failure
+/// can the absence of one be told from its being late.
+const TROUBLE_MIN: Duration = Duration::from_millis(6_500);
 
 /// What the votes say about `subject`, with observers in all the Regions of `observers`.
 ///
@@ -84,7 +118,7 @@ pub fn verdict<'a>(
         let Some(received) = votes.iter().find(|received| received.vote.observer == *observer) else {
             return Quorum::Unknown { why: format!("{observer} has not voted"), evidence_age: None };
         };
-        let age = distance(received.vote.at, now);
+        let age = if received.seen_to_advance { Duration::ZERO } else { distance(received.vote.at, now) };
         if !received.seen_to_advance && age > policy.vote_age_max() {
             let why = format!("the vote of {observer} is {} s old", age.as_secs());
             return Quorum::Unknown { why, evidence_age: Some(age) };
@@ -92,7 +126,7 @@ pub fn verdict<'a>(
         let Some(sighting) = received.vote.subjects.get(subject) else {
             return Quorum::Unknown { why: format!("{observer} has not probed {subject}"), evidence_age: Some(age) };
         };
-        seen.push((observer, sighting, sighting.appearance(policy.failed_probes), age));
+        seen.push((&received.vote, sighting, sighting.appearance(policy.failed_probes), age));
     }
     let [(one, one_saw, one_says, one_age), (other, other_saw, other_says, other_age)] = seen.as_slice() else {
         return Quorum::Unknown {
@@ -107,34 +141,59 @@ pub fn verdict<'a>(
     match (one_says, other_says) {
         (Appearance::Alive, Appearance::Alive) => Quorum::Alive,
         (Appearance::Dark, Appearance::Dark) => {
-            let first_failed = one_saw.beat_when_first_failed.max(other_saw.beat_when_first_failed);
-            match beats_since(subject, votes, first_failed) {
-                beats_since if beats_since > BEATS_IN_FLIGHT => Quorum::StillHeard { beats_since },
-                _ => Quorum::Dark(DarkProof {
-                    observers: vec![(*one).clone(), (*other).clone()],
+            match sign_of_life(subject, [(*one, *one_saw), (*other, *other_saw)], votes) {
+                SignOfLife::None => Quorum::Dark(DarkProof {
+                    observers: vec![one.observer.clone(), other.observer.clone()],
                     since: since.unwrap_or(now),
                     oldest_vote_age: (*one_age).max(*other_age),
                 }),
+                SignOfLife::Beats(beats_since) => Quorum::StillHeard { beats_since },
+                SignOfLife::TooEarly => Quorum::Wavering,
+                SignOfLife::Unread => Quorum::Unknown {
+                    why: format!("nobody could read whether {subject} still writes its own votes"),
+                    evidence_age: None,
+                },
             }
         }
         (Appearance::Dark | Appearance::Grey, Appearance::Dark | Appearance::Grey) => Quorum::Grey { since },
         (Appearance::Dark | Appearance::Grey, Appearance::Alive) => {
-            Quorum::Split { against: (*one).clone(), in_favour: (*other).clone() }
+            Quorum::Split { against: one.observer.clone(), in_favour: other.observer.clone() }
         }
         (Appearance::Alive, Appearance::Dark | Appearance::Grey) => {
-            Quorum::Split { against: (*other).clone(), in_favour: (*one).clone() }
+            Quorum::Split { against: other.observer.clone(), in_favour: one.observer.clone() }
         }
         (Appearance::Wavering, _) | (_, Appearance::Wavering) => Quorum::Wavering,
     }
 }
 
-/// How many votes the subject has written since an observer first failed to reach it; 0 when it has never voted.
-fn beats_since(subject: &Region, votes: &[ReceivedVote], first_failed: Option<u64>) -> u64 {
+/// What a Region that cannot be reached shows of itself in the table.
+enum SignOfLife {
+    /// It was given time to write, and has not.
+    None,
+    /// It has written so many votes since it was first found unreachable, the last one lately.
+    Beats(u64),
+    /// A vote of its own may still be on its way.
+    TooEarly,
+    /// No observer could read its votes.
+    Unread,
+}
+
+fn sign_of_life(subject: &Region, seen: [(&Vote, &Sighting); 2], votes: &[ReceivedVote]) -> SignOfLife {
     let own = votes.iter().find(|received| received.vote.observer == *subject);
-    match (own, first_failed) {
-        (Some(own), Some(then)) => own.vote.sequence.saturating_sub(then),
-        (Some(own), None) if own.seen_to_advance => u64::MAX,
-        (Some(_) | None, _) => 0,
+    let own = own.map_or(0, |received| received.vote.sequence);
+    let known = || seen.iter().filter_map(|(vote, sighting)| Some((vote.at, sighting.beat.as_ref()?)));
+    let (Some(last_read), Some(first)) =
+        (known().map(|(_, beat)| beat.sequence).max(), known().map(|(_, beat)| beat.when_first_failed).min())
+    else {
+        return SignOfLife::Unread;
+    };
+    let silent = known().map(|(at, beat)| age(beat.unchanged_since, at)).min().unwrap_or_default();
+    let trouble = seen.iter().filter_map(|(vote, sighting)| Some(age(sighting.failing_since()?, vote.at))).min();
+    match () {
+        () if own > last_read => SignOfLife::Beats(own.saturating_sub(first)),
+        () if silent < SILENCE && last_read > first => SignOfLife::Beats(own.saturating_sub(first)),
+        () if silent < SILENCE || trouble.is_none_or(|trouble| trouble < TROUBLE_MIN) => SignOfLife::TooEarly,
+        () => SignOfLife::None,
     }
 }
 

@@ -27,9 +27,33 @@ pub struct Sighting {
     pub liveness: ProbeSeries,
     /// Probes of the write-readiness URL.
     pub write_readiness: ProbeSeries,
-    /// The subject's own vote sequence when liveness first failed; a later rise means that it still lives and writes.
+    /// The subject's own votes while its liveness fails: the sign of life that needs no path to it. Absent when the
+    /// votes could not be read.
     #[serde(default)]
-    pub beat_when_first_failed: Option<u64>,
+    pub beat: Option<Beat>,
+}
+
+/// The subject's own votes, as an observer that cannot reach it reads them in the coordination table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    /// The sequence of its own vote when liveness first failed; 0 when it had never voted.
+    pub when_first_failed: u64,
+    /// The same as last read.
+    pub sequence: u64,
+    /// Since when it has been read unchanged, by the observer's clock.
+    pub unchanged_since: Timestamp,
+}
+
+impl Beat {
+    /// Folds one reading in: the subject's own vote had this sequence.
+    #[must_use]
+    pub fn after(before: Option<Self>, sequence: u64, at: Timestamp) -> Self {
+        match before {
+            None => Self { when_first_failed: sequence, sequence, unchanged_since: at },
+            Some(before) if before.sequence == sequence => before,
+            Some(before) => Self { sequence, unchanged_since: at, ..before },
+        }
+    }
 }
 
 /// Probes of one URL, folded.
@@ -138,11 +162,7 @@ mod tests {
 
     #[track_caller]
     fn check(liveness: &[bool], write_readiness: &[bool], expected: Appearance) {
-        let sighting = Sighting {
-            liveness: series(liveness),
-            write_readiness: series(write_readiness),
-            beat_when_first_failed: None,
-        };
+        let sighting = Sighting { liveness: series(liveness), write_readiness: series(write_readiness), beat: None };
         assert_eq!(sighting.appearance(2), expected);
     }
 
@@ -171,6 +191,16 @@ mod tests {
         check(&[], &[], Appearance::Wavering);
         check(&[true], &[], Appearance::Wavering);
     }
+    #[test]
+    fn a_beat_that_rises_is_not_silent_and_one_that_does_not_is() {
+        let first = Beat::after(None, 7, at(0));
+        assert_eq!(first, Beat { when_first_failed: 7, sequence: 7, unchanged_since: at(0) });
+        let silent = Beat::after(Some(first.clone()), 7, at(5));
+        assert_eq!(silent.unchanged_since, at(0));
+        let risen = Beat::after(Some(silent), 8, at(10));
+        assert_eq!(risen, Beat { when_first_failed: 7, sequence: 8, unchanged_since: at(10) });
+    }
+
     #[test]
     fn a_success_ends_the_row_and_keeps_its_time() {
         let series = series(&[false, false, true]);

@@ -206,14 +206,15 @@ impl Outcome {
     }
 }
 
-fn stored_state(world: &World) -> ClusterState {
+/// The shared state as it is stored, whatever the network.
+pub(crate) fn stored_state(world: &World) -> ClusterState {
     let items = all_items(world, TABLE);
     let state = items.iter().find(|item| item.get("sk").is_some_and(|sk| sk["S"] == "state"));
     let body = state.and_then(|item| item.get("body")?["S"].as_str());
     body.and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default()
 }
 
-fn lost_payments(world: &World, operations: &[Operation], booked: &BTreeSet<String>) -> Vec<LostPayment> {
+pub(crate) fn lost_payments(world: &World, operations: &[Operation], booked: &BTreeSet<String>) -> Vec<LostPayment> {
     let outcomes: BTreeSet<String> = all_items(world, ATTEMPTS_TABLE)
         .iter()
         .filter(|item| item.get("sk").is_some_and(|sk| sk["S"] == "outcome"))

@@ -40,6 +40,8 @@ pub struct Setup {
     pub seed: u64,
     /// Topology and policy.
     pub config: Config,
+    /// The Region that holds the writer at the start; the other data Region stands by.
+    pub primary: Region,
     /// How long AWS takes to promote.
     pub promotion: Duration,
     /// How far the standby is behind.
@@ -50,6 +52,38 @@ pub struct Setup {
     pub payment_every: Duration,
     /// When clients stop making new payments.
     pub payments_until: Duration,
+    /// Whether there are clients that only read.
+    pub readers: bool,
+    /// What is wrong with the installation, for tests of the tests.
+    pub bug: Option<InstallationBug>,
+}
+
+/// A deliberate bug that is not on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstallationBug {
+    /// Fence rows are not written, and said to be.
+    FenceRowsSkipped,
+    /// Nothing starts promote-aurora once a minute.
+    PromoterNotScheduled,
+}
+
+impl Setup {
+    /// Dublin writes, London is 80 ms behind with one instance, and AWS promotes in the brief's 45 s.
+    #[must_use]
+    pub fn standard(seed: u64) -> Self {
+        Self {
+            seed,
+            config: example_config(),
+            primary: Region::DUBLIN,
+            promotion: Duration::from_secs(45),
+            lag: Duration::from_millis(80),
+            standby_instances: 1,
+            payment_every: Duration::from_secs(1),
+            payments_until: Duration::MAX,
+            readers: true,
+            bug: None,
+        }
+    }
 }
 
 /// A running installation.
@@ -63,6 +97,8 @@ pub struct Deployment {
     pub reads: Reads,
     /// What the card network remembers.
     pub network: CardNetwork,
+    /// How far the standby is behind on a normal day.
+    pub lag: Duration,
     /// The payments service of each data Region.
     pub services: BTreeMap<Region, PaymentsService>,
 }
@@ -88,8 +124,8 @@ pub fn deploy(setup: &Setup) -> Deployment {
         &world,
         &GlobalClusterConfig {
             id: CLUSTER,
-            primary: Region::DUBLIN,
-            secondary: Region::LONDON,
+            primary: setup.primary,
+            secondary: if setup.primary == Region::DUBLIN { Region::LONDON } else { Region::DUBLIN },
             promotion: setup.promotion,
             lag: setup.lag,
             secondary_instances: setup.standby_instances,
@@ -97,35 +133,40 @@ pub fn deploy(setup: &Setup) -> Deployment {
     );
     for region in REGIONS {
         world.create_topic(&topic_arn(region, "holdfast-pages"));
-        deploy_functions(&world, region, &setup.config);
+        deploy_functions(&world, region, setup);
     }
     deploy_route53_alarm(&world);
     let network = CardNetwork::default();
     let services = DATA_REGIONS.map(|region| {
-        let lease = WriterLease::keep(&world, region, TABLE, CLUSTER, Region::DUBLIN);
+        let lease = WriterLease::keep(&world, region, TABLE, CLUSTER, setup.primary);
         (region, PaymentsService::start(&world, region, lease, network.clone()))
     });
     let (history, reads) = (History::default(), Reads::default());
     for (near, currency) in [(Region::DUBLIN, "EUR"), (Region::LONDON, "GBP")] {
         let cohort = Cohort { near, every: setup.payment_every, currency, until: setup.payments_until };
         cohort.start(&world, &history);
-        start_readers(&world, near, Duration::from_millis(500), &reads);
+        if setup.readers {
+            start_readers(&world, near, Duration::from_millis(500), &reads);
+        }
     }
-    Deployment { world, history, reads, network, services: services.into_iter().collect() }
+    Deployment { world, history, reads, network, lag: setup.lag, services: services.into_iter().collect() }
 }
 
-fn deploy_functions(world: &World, region: Region, config: &Config) {
+fn deploy_functions(world: &World, region: Region, setup: &Setup) {
     let data = DATA_REGIONS.contains(&region);
     let minute = Duration::from_secs(60);
     world.create_function(
         region,
         observe_region::FUNCTION,
         Duration::from_secs(75),
-        handler(world, config, Function::Observe),
+        handler(world, setup, Function::Observe),
     );
-    world.create_function(region, page_humans::FUNCTION, minute, handler(world, config, Function::Page));
+    world.create_function(region, page_humans::FUNCTION, minute, handler(world, setup, Function::Page));
     // Schedules start together and within seconds of the minute; the first one comes as the world begins.
     world.schedule(region, observe_region::FUNCTION, minute, Duration::from_millis(200 + world.draw(800)));
+    // Spread over the minute: whichever Region is next pages what an event that got lost should have.
+    let turn = REGIONS.iter().position(|it| *it == region).and_then(|turn| u64::try_from(turn).ok()).unwrap_or(0);
+    world.schedule(region, page_humans::FUNCTION, minute, Duration::from_secs(10 + 20 * turn));
     let rule = |bus, source, detail_types, target| Rule { region, bus, source, detail_types, target };
     let told =
         vec!["RegionDoubtful", "StandbyDark", "IncidentAdvanced", "PromotionSlow", "DatabaseNotice", "TriggerRefused"];
@@ -135,9 +176,11 @@ fn deploy_functions(world: &World, region: Region, config: &Config) {
             region,
             promote_aurora::FUNCTION,
             Duration::from_secs(900),
-            handler(world, config, Function::Promote),
+            handler(world, setup, Function::Promote),
         );
-        world.schedule(region, promote_aurora::FUNCTION, minute, Duration::from_secs(30));
+        if setup.bug != Some(InstallationBug::PromoterNotScheduled) {
+            world.schedule(region, promote_aurora::FUNCTION, minute, Duration::from_secs(30));
+        }
         world.put_rule(rule("holdfast", "holdfast", vec!["RegionSuspected"], promote_aurora::FUNCTION));
         world.put_rule(rule("default", "aws.rds", vec![], promote_aurora::FUNCTION));
     }
@@ -177,15 +220,15 @@ enum Function {
     Page,
 }
 
-fn handler(world: &World, config: &Config, function: Function) -> Handler {
-    let (world, config) = (world.clone(), config.clone());
+fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
+    let (world, config, bug) = (world.clone(), setup.config.clone(), setup.bug);
     Arc::new(move |invocation: lambda::Invocation| {
         let (world, config) = (world.clone(), config.clone());
         Box::pin(async move {
             let region = holdfast_domain::Region::new(invocation.region.as_str()).map_err(|error| error.to_string())?;
             let startup =
                 Startup::new(config, region, &invocation.sdk, Metrics::Silent).map_err(|error| error.to_string())?;
-            let ledger = Arc::new(WorldLedger { world, region: invocation.region });
+            let ledger = Arc::new(WorldLedger { world, region: invocation.region, bug });
             let given = Invocation {
                 payload: invocation.payload.to_vec(),
                 id: invocation.request_id,
@@ -206,10 +249,14 @@ fn handler(world: &World, config: &Config, function: Function) -> Handler {
 struct WorldLedger {
     world: World,
     region: Region,
+    bug: Option<InstallationBug>,
 }
 
 impl Ledger for WorldLedger {
     fn write_fence_row(&self, epoch: u64) -> LedgerFuture<'_> {
+        if self.bug == Some(InstallationBug::FenceRowsSkipped) {
+            return Box::pin(async { Ok(()) });
+        }
         Box::pin(async move {
             let endpoint = || WRITER_ENDPOINT.to_owned();
             let write = through_writer_endpoint(&self.world, self.region, Statement::Fence(epoch));

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+pub mod campaign;
 pub mod checker;
+pub mod crash;
 pub mod deployment;
 mod expect;
 pub mod report;

@@ -5,15 +5,22 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use drill::checker::{Outcome, Verdict};
 use drill::scenario::{Pace, SCENARIOS, Scenario};
 use drill::{play, report, timeline};
 
+mod hunt;
+
 /// Plays an outage against Holdfast and says with numbers what came of it.
 #[derive(Debug, Parser)]
-#[command(after_help = "Exit codes: 0 valid, 1 invalid, 2 unknown, 64 unusable arguments or files.")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit codes: 0 valid, 1 invalid, 2 unknown, 64 unusable arguments or files."
+)]
 struct Arguments {
+    #[command(subcommand)]
+    hunt: Option<Hunt>,
     /// The scenario; `--list` names them.
     #[arg(default_value = "dublin-dark")]
     scenario: String,
@@ -32,6 +39,56 @@ struct Arguments {
     /// Write every figure to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// The hunt for the night that nobody thought of.
+#[derive(Debug, Subcommand)]
+enum Hunt {
+    /// Runs random nights, one for each seed, and checks every invariant.
+    Campaign {
+        /// How many.
+        #[arg(long, default_value_t = 500)]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// How many at once; the default is one for each core.
+        #[arg(long)]
+        threads: Option<usize>,
+    },
+    /// Plays one night of the campaign again, with its timeline.
+    Replay {
+        /// Which.
+        #[arg(long)]
+        seed: u64,
+        /// Take away every trouble that is not needed to break the same invariant.
+        #[arg(long)]
+        shrink: bool,
+        /// With this deliberate bug; `drill bugs --list` names them.
+        #[arg(long)]
+        bug: Option<String>,
+    },
+    /// Plants each deliberate bug and counts the seeds until the campaign finds it.
+    Bugs {
+        /// Name them and end.
+        #[arg(long)]
+        list: bool,
+        /// How many seeds each may take.
+        #[arg(long, default_value_t = 500)]
+        seeds: u64,
+        /// Write the table to this file, as Markdown.
+        #[arg(long, value_name = "FILE")]
+        markdown: Option<PathBuf>,
+    },
+    /// Strikes every call of the functions in every way, one at a time.
+    Crash {
+        /// Only this scenario; the default is all of them.
+        #[arg(long)]
+        scenario: Option<String>,
+        /// Only this function; the default is all of them.
+        #[arg(long)]
+        function: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -57,6 +114,14 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<Verdict, String> {
     let mut out = std::io::stdout();
+    match &arguments.hunt {
+        Some(Hunt::Campaign { seeds, from, threads }) => return hunt::campaign(*from, *seeds, *threads),
+        Some(Hunt::Replay { seed, shrink, bug }) => return hunt::replay(*seed, *shrink, bug.as_deref()),
+        Some(Hunt::Bugs { list: true, .. }) => return hunt::list_bugs(),
+        Some(Hunt::Bugs { seeds, markdown, .. }) => return hunt::bugs(*seeds, markdown.as_deref()),
+        Some(Hunt::Crash { scenario, function }) => return hunt::crash(scenario.as_deref(), function.as_deref()),
+        None => {}
+    }
     let pace = Pace { aws_promotion: Duration::from_secs(arguments.aws_promotion), ..Pace::drill(arguments.seed) };
     if arguments.list {
         for scenario in SCENARIOS {

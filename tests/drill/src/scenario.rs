@@ -8,7 +8,7 @@ use holdfast_world::{Region, World};
 use serde_json::json;
 
 use crate::checker::Outcome;
-use crate::deployment::{Deployment, Setup, deploy, example_config};
+use crate::deployment::{Deployment, Setup, deploy};
 use crate::expect;
 
 /// 14:07:00, two minutes after the start of every scenario.
@@ -274,13 +274,10 @@ impl Scenario {
     pub async fn play(&self, pace: Pace, begin: impl FnOnce(&World)) -> Outcome {
         let Pace { seed, payment_every, aws_promotion } = pace;
         let mut setup = Setup {
-            seed,
-            config: example_config(),
             promotion: aws_promotion,
-            lag: Duration::from_millis(80),
-            standby_instances: 1,
             payment_every,
             payments_until: self.length.saturating_sub(Duration::from_secs(30)),
+            ..Setup::standard(seed)
         };
         (self.setup)(&mut setup);
         let deployment = deploy(&setup);
@@ -298,7 +295,7 @@ fn at(deployment: &Deployment, when: Duration, act: impl FnOnce(&World) + Send +
 }
 
 /// A person invokes promote-aurora in a Region.
-fn ask(world: &World, region: Region, request: serde_json::Value) {
+pub(crate) fn ask(world: &World, region: Region, request: serde_json::Value) {
     world.record("a person", format!("asks promote-aurora in {region}: {request}"));
     let world = world.clone();
     tokio::spawn(async move {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use drill::deployment::{Deployment, Setup, deploy, example_config};
+use drill::deployment::{Deployment, Setup, deploy};
 use holdfast_world::Region;
 use holdfast_world::rds::accepted;
 use serde_json::Value;
@@ -28,6 +28,7 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("page-humans", "incident-advanced.json", To(r#""sent":true"#)),
     ("page-humans", "promotion-slow.json", To(r#""sent":true"#)),
     ("page-humans", "region-doubtful.json", To(r#""sent":true"#)),
+    ("page-humans", "schedule.json", To("no incident owes a page")),
     ("page-humans", "standby-dark.json", To(r#""sent":true"#)),
     ("page-humans", "status.json", To("holdfast-pages")),
     ("page-humans", "trigger-refused.json", To(r#""sent":true"#)),
@@ -55,15 +56,8 @@ fn events() -> &'static Path {
 }
 
 fn healthy() -> Deployment {
-    deploy(&Setup {
-        seed: 1,
-        config: example_config(),
-        promotion: Duration::from_secs(10),
-        lag: Duration::from_millis(80),
-        standby_instances: 1,
-        payment_every: Duration::from_secs(1),
-        payments_until: Duration::from_secs(300),
-    })
+    let promotion = Duration::from_secs(10);
+    deploy(&Setup { promotion, payments_until: Duration::from_secs(300), ..Setup::standard(1) })
 }
 
 /// Invokes a function in London after three well minutes.

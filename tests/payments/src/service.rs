@@ -47,8 +47,16 @@ pub struct PaymentsService {
     lease: WriterLease,
     network: CardNetwork,
     receipts: Arc<Mutex<Vec<Receipt>>>,
-    /// Set by scenarios: the Region answers, but its database connections fail.
-    writes_broken: Arc<Mutex<bool>>,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+/// What scenarios break.
+#[derive(Clone, Copy, Debug, Default)]
+struct Trouble {
+    /// The Region answers, but its database connections fail.
+    writes_broken: bool,
+    /// Nothing gets through the load balancer; all behind it works.
+    front_door_closed: bool,
 }
 
 /// Why a payment was not made.
@@ -66,14 +74,8 @@ impl PaymentsService {
     /// Starts the service of a Region and puts it behind `https://<region>.payments.example.com`.
     #[must_use]
     pub fn start(world: &World, region: Region, lease: WriterLease, network: CardNetwork) -> Self {
-        let service = Self {
-            world: world.clone(),
-            region,
-            lease,
-            network,
-            receipts: Arc::default(),
-            writes_broken: Arc::default(),
-        };
+        let service =
+            Self { world: world.clone(), region, lease, network, receipts: Arc::default(), trouble: Arc::default() };
         let handler = service.clone();
         world.serve_host(
             &host(region),
@@ -88,7 +90,16 @@ impl PaymentsService {
 
     /// Makes writes fail although the Region answers: a grey failure.
     pub fn break_writes(&self, broken: bool) {
-        *self.writes_broken.lock().unwrap_or_else(PoisonError::into_inner) = broken;
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).writes_broken = broken;
+    }
+
+    /// Makes the load balancer answer nothing but 503, although everything behind it works.
+    pub fn close_front_door(&self, closed: bool) {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).front_door_closed = closed;
+    }
+
+    fn trouble(&self) -> Trouble {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The receipts that this Region's bucket holds.
@@ -98,6 +109,9 @@ impl PaymentsService {
     }
 
     async fn answer(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        if self.trouble().front_door_closed {
+            return respond(503, &json!({"error": "no healthy target"}));
+        }
         match (request.method().as_str(), request.uri().path()) {
             ("GET", "/healthz") => respond(200, &json!({"region": self.region.as_str()})),
             ("GET", "/writez") => match self.write_ready().await {
@@ -125,7 +139,7 @@ impl PaymentsService {
 
     /// The Region whose database this one may write to now.
     fn database(&self) -> Result<Region, &'static str> {
-        if *self.writes_broken.lock().unwrap_or_else(PoisonError::into_inner) {
+        if self.trouble().writes_broken {
             return Err("database connections fail");
         }
         let database = writer_endpoint_region(&self.world).ok_or("the writer endpoint does not resolve")?;

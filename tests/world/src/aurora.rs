@@ -94,11 +94,33 @@ pub fn fence(world: &World, region: Region) -> u64 {
     state.rds.global.as_ref().and_then(|global| global.member(region)).map_or(0, |member| member.volume.fence)
 }
 
+/// Every lag that was measured in a secondary, in milliseconds, with its time since the start.
+#[must_use]
+pub fn measured_lags(world: &World, region: Region) -> Vec<(Duration, u32)> {
+    let state = world.state();
+    let measured = state.rds.global.as_ref().map(|global| global.measured.as_slice()).unwrap_or_default();
+    measured.iter().filter(|(_, at, _)| *at == region).map(|(at, _, lag_ms)| (*at, *lag_ms)).collect()
+}
+
+/// Every payment that was ever committed, with its time since the start and the Region whose volume took it first.
+#[must_use]
+pub fn bookings(world: &World) -> Vec<(Duration, Region, String)> {
+    world.state().rds.global.as_ref().map(|global| global.bookings.clone()).unwrap_or_default()
+}
+
+/// Every fence row that was ever written, with its time since the start, the Region and the epoch.
+#[must_use]
+pub fn fences(world: &World) -> Vec<(Duration, Region, u64)> {
+    world.state().rds.global.as_ref().map(|global| global.fences.clone()).unwrap_or_default()
+}
+
 /// Sets how far the secondary is behind from now on.
 pub fn set_lag(world: &World, lag: Duration) {
     if let Some(global) = world.state().rds.global.as_mut() {
         global.lag = lag;
     }
+    // What has waited long enough by the new measure passes now or then.
+    world.after(lag, World::replicate);
 }
 
 impl World {
@@ -120,10 +142,17 @@ impl World {
                 Statement::IsWritable => return Ok(Reply::Is(writable)),
                 Statement::Book(_) | Statement::Fence(_) if !writable => return Err(SqlError::ReadOnly),
                 Statement::Book(row) => {
-                    member.volume.append([(now, row)]);
+                    let key = row.attempt_key.clone();
+                    if !member.volume.keys.contains(&key) {
+                        member.volume.append([(now, row)]);
+                        global.bookings.push((now, at, key));
+                    }
                 }
                 Statement::Fence(epoch) if member.volume.fence > epoch => return Err(SqlError::FencedOff),
-                Statement::Fence(epoch) => member.volume.fence = epoch,
+                Statement::Fence(epoch) => {
+                    member.volume.fence = epoch;
+                    global.fences.push((now, at, epoch));
+                }
             }
             lag
         };
@@ -171,12 +200,7 @@ impl World {
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(60)).await;
-                let Some((writer, other, lag_ms)) = world.measured_lag() else { continue };
-                let cluster = format!("payments-{other}");
-                let dimensions = [("DBClusterIdentifier", cluster.as_str()), ("SourceRegion", writer.as_str())];
-                for name in ["AuroraGlobalDBReplicationLag", "AuroraGlobalDBRPOLag", "AuroraGlobalDBProgressLag"] {
-                    world.put_metric(other, "AWS/RDS", name, &dimensions, f64::from(lag_ms));
-                }
+                measure_lag(&world);
             }
         });
     }
@@ -186,8 +210,28 @@ impl World {
         let global = state.rds.global.as_ref()?;
         let writer = global.writer()?;
         let other = global.other(writer)?;
-        let heard = state.network.path_up(writer, other) && global.member(other)?.connected;
+        let heard = state.network.path_up(writer, other) && global.member(other)?.connected && !global.unmeasured;
         heard.then(|| (writer, other, u32::try_from(global.lag.as_millis()).unwrap_or(u32::MAX)))
+    }
+}
+
+/// CloudWatch gets no more points of the lag.
+pub fn stop_measuring(world: &World) {
+    if let Some(global) = world.state().rds.global.as_mut() {
+        global.unmeasured = true;
+    }
+}
+
+/// Puts the lag metrics once, as each minute does.
+pub fn measure_lag(world: &World) {
+    let Some((writer, other, lag_ms)) = world.measured_lag() else { return };
+    if let Some(global) = world.state().rds.global.as_mut() {
+        global.measured.push((world.elapsed(), other, lag_ms));
+    }
+    let cluster = format!("payments-{other}");
+    let dimensions = [("DBClusterIdentifier", cluster.as_str()), ("SourceRegion", writer.as_str())];
+    for name in ["AuroraGlobalDBReplicationLag", "AuroraGlobalDBRPOLag", "AuroraGlobalDBProgressLag"] {
+        world.put_metric(other, "AWS/RDS", name, &dimensions, f64::from(lag_ms));
     }
 }
 

@@ -112,7 +112,7 @@ impl World {
             (alarm.topic.clone(), message.to_string())
         };
         self.record("cloudwatch", format!("alarm {name} is {value}"));
-        self.publish(region, &told.0, &format!("{value}: {name}"), &told.1);
+        self.publish(region, &told.0, &format!("{value}: {name}"), &told.1, BTreeMap::new());
     }
 }
 

@@ -14,10 +14,11 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::fault::CallEffect;
+use crate::fault::{CallEffect, CallFault};
 use crate::region::Region;
 use crate::route53::HostHandler;
 use crate::service::{self, Answer, Service};
+use crate::tamper::Wired;
 use crate::trace::{Caller, Outcome, RecordedRequest};
 use crate::world::World;
 
@@ -104,23 +105,31 @@ pub async fn send(
     request: http::Request<Bytes>,
     limits: Limits,
 ) -> Result<http::Response<Bytes>, Lost> {
+    let mut request = request;
     let host = request.uri().host().unwrap_or_default().to_owned();
-    let target = match service::of_host(&host) {
+    let mut target = match service::of_host(&host) {
         Some((service, region)) => Target::Service(service, region),
         None => match world.host(&host) {
             Some((region, handler)) => Target::Host(region, handler),
             None => return Err(Lost::Unknown(host)),
         },
     };
+    if !tampered(world, caller, &mut target, &mut request) {
+        return Ok(service::obeyed(&request));
+    }
     let to = target.region();
     let (name, operation, parameters) = match &target {
         Target::Service(service, _) => (service.prefix(), service.operation(&request), service.parameters(&request)),
         Target::Host(..) => ("http", request.uri().path().to_owned(), BTreeMap::new()),
     };
-    let (number, effect) = note(world, caller, to, name, operation, parameters);
+    let (number, effect) = note(world, caller, to, name, operation.clone(), parameters);
     let started = Instant::now();
     if effect == Some(CallEffect::KillBefore) {
         return Err(die(world, caller).await);
+    }
+    if effect == Some(CallEffect::Hang) {
+        settle(world, number, Outcome::Lost);
+        return Err(wait_out(started, limits.read, Lost::NotAnswered).await);
     }
     if effect == Some(CallEffect::LoseRequest) || !reaches(world, caller.region, to).await {
         settle(world, number, Outcome::Lost);
@@ -128,11 +137,12 @@ pub async fn send(
     }
     let mut answer = match effect {
         Some(CallEffect::Error { status, code }) => service::error(name, status, code),
-        _ => act(world, &target, request.clone()).await,
+        Some(CallEffect::Duplicate) => {
+            act(world, caller, &target, &operation, request.clone()).await;
+            act(world, caller, &target, &operation, request).await
+        }
+        _ => act(world, caller, &target, &operation, request).await,
     };
-    if effect == Some(CallEffect::Duplicate) {
-        answer = act(world, &target, request).await;
-    }
     if effect == Some(CallEffect::KillAfter) {
         settle(world, number, Outcome::AnswerLost);
         return Err(die(world, caller).await);
@@ -155,9 +165,22 @@ pub async fn send(
     Ok(answer.response)
 }
 
-async fn act(world: &World, target: &Target, request: http::Request<Bytes>) -> Answer {
+async fn act(
+    world: &World,
+    caller: &Caller,
+    target: &Target,
+    operation: &str,
+    request: http::Request<Bytes>,
+) -> Answer {
     match target {
-        Target::Service(service, region) => service.handle(world, *region, &request),
+        Target::Service(service, region) => {
+            let mut answer = service.handle(world, *region, &request);
+            if let Some(tamper) = world.tampering().answer {
+                let wired = Wired { caller, service: service.prefix(), operation, to: *region };
+                tamper(world, &wired, &mut answer.response);
+            }
+            answer
+        }
         Target::Host(region, handler) => {
             // A Region that goes dark takes its half-done answers with it.
             let response = handler(request).await;
@@ -166,6 +189,22 @@ async fn act(world: &World, target: &Target, request: http::Request<Bytes>) -> A
             }
             Answer { response, delay: Duration::ZERO }
         }
+    }
+}
+
+/// A deliberate bug may change what is sent, and where to. `false`: it is not sent at all.
+fn tampered(world: &World, caller: &Caller, target: &mut Target, request: &mut http::Request<Bytes>) -> bool {
+    let (Some(tamper), Target::Service(service, region)) = (world.tampering().request, &mut *target) else {
+        return true;
+    };
+    let operation = service.operation(request);
+    let wired = Wired { caller, service: service.prefix(), operation: &operation, to: *region };
+    match tamper(world, &wired, request) {
+        Some(to) => {
+            *region = to;
+            true
+        }
+        None => false,
     }
 }
 
@@ -179,13 +218,20 @@ fn note(
 ) -> (usize, Option<CallEffect>) {
     let at = world.elapsed();
     let mut state = world.state();
-    let effects: Vec<CallEffect> =
-        state.faults.iter_mut().filter_map(|fault| fault.strikes(caller, to, service, &operation)).collect();
+    // A draw for each call would make every run without faults another one.
+    let chance = if state.faults.iter().any(CallFault::is_random) { state.random.u64(0..1000) } else { 0 };
+    // Every fault counts the call; the first that means it strikes.
+    let mut struck = None;
+    for fault in &mut state.faults {
+        let effect = fault.strikes(caller, to, service, &operation, at, chance);
+        struck = struck.or(effect);
+    }
     let to_was_dark = state.network.is_dark(to);
     let outcome = Outcome::Pending;
     let caller = caller.clone();
-    state.requests.push(RecordedRequest { at, caller, service, operation, to, to_was_dark, parameters, outcome });
-    (state.requests.len() - 1, effects.first().copied())
+    let request = RecordedRequest { at, caller, service, operation, to, to_was_dark, parameters, struck, outcome };
+    state.requests.push(request);
+    (state.requests.len() - 1, struck)
 }
 
 fn settle(world: &World, number: usize, outcome: Outcome) {

@@ -41,6 +41,19 @@ struct Table {
     /// Who wrote an item last, and when it was settled: a second Region within that time collides.
     writers: BTreeMap<(String, String), (Region, Duration)>,
     conflicts_to_inject: u32,
+    /// Every version of every item, where it is kept.
+    journal: Option<Vec<Change>>,
+}
+
+/// A write that took effect.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Since the start.
+    pub at: Duration,
+    /// Through which Region.
+    pub by: Region,
+    /// The new item; `None` when it was deleted.
+    pub item: Option<Item>,
 }
 
 /// An error as DynamoDB gives it.
@@ -73,7 +86,7 @@ pub fn create_table(
     sort_key: Option<&'static str>,
 ) {
     let (items, writers) = (BTreeMap::new(), BTreeMap::new());
-    let table = Table { mode, partition_key, sort_key, items, writers, conflicts_to_inject: 0 };
+    let table = Table { mode, partition_key, sort_key, items, writers, conflicts_to_inject: 0, journal: None };
     world.state().dynamodb.tables.insert(name.to_owned(), table);
 }
 
@@ -82,6 +95,19 @@ pub fn inject_conflicts(world: &World, table: &str, count: u32) {
     if let Some(table) = world.state().dynamodb.tables.get_mut(table) {
         table.conflicts_to_inject = count;
     }
+}
+
+/// Keeps every version of a table's items from now on.
+pub fn keep_journal(world: &World, table: &str) {
+    if let Some(table) = world.state().dynamodb.tables.get_mut(table) {
+        table.journal = Some(Vec::new());
+    }
+}
+
+/// Every write to a table since its journal is kept, in order.
+#[must_use]
+pub fn journal(world: &World, table: &str) -> Vec<Change> {
+    world.state().dynamodb.tables.get(table).and_then(|table| table.journal.clone()).unwrap_or_default()
 }
 
 /// Puts an item with a condition in DynamoDB's expression language; what the payments workload calls at arrival.
@@ -206,7 +232,11 @@ fn change(
         }
     }
     let old = old.cloned();
-    match new(old.as_ref()) {
+    let new = new(old.as_ref());
+    if let Some(journal) = &mut table.journal {
+        journal.push(Change { at: now, by: at, item: new.clone() });
+    }
+    match new {
         Some(item) => table.items.insert(key.clone(), item),
         None => table.items.remove(&key),
     };

@@ -25,7 +25,7 @@ pub struct Rule {
 }
 
 /// How unreliable delivery is, in thousandths of events.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryChaos {
     /// Delivered twice.
     pub duplicated_permille: u64,

@@ -1,5 +1,6 @@
 //! Faults of single calls: errors, lost requests and answers, delays, and the death of the caller.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::region::Region;
@@ -32,6 +33,8 @@ pub enum CallEffect {
     },
     /// The request does not arrive.
     LoseRequest,
+    /// A connection is made and nothing ever comes: the service does nothing.
+    Hang,
     /// The service acts, the answer does not arrive.
     LoseAnswer,
     /// The answer comes so much later.
@@ -44,34 +47,50 @@ pub enum CallEffect {
     Duplicate,
 }
 
-/// A fault that strikes the calls numbered `from` up to but excluding `until` among those that match.
+/// A fault of the calls that match, by their number, or by their time and chance.
 #[derive(Clone, Debug)]
 pub struct CallFault {
-    /// Which calls.
-    pub matches: CallMatch,
-    /// The first one struck, counted from 0.
-    pub from: u64,
-    /// The first one spared again.
-    pub until: u64,
-    /// What strikes them.
-    pub effect: CallEffect,
-    pub(crate) seen: u64,
+    matches: CallMatch,
+    which: Which,
+    effect: CallEffect,
+    seen: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Which {
+    /// The calls with these numbers, counted from 0.
+    Numbered(Range<u64>),
+    /// Calls sent in this time since the start, so many of a thousand.
+    During(Range<Duration>, u64),
 }
 
 impl CallFault {
-    /// Strikes the matching calls in the given range.
+    /// Strikes the matching calls whose numbers are in the range, counted from 0.
     #[must_use]
-    pub fn new(matches: CallMatch, calls: std::ops::Range<u64>, effect: CallEffect) -> Self {
-        Self { matches, from: calls.start, until: calls.end, effect, seen: 0 }
+    pub fn new(matches: CallMatch, calls: Range<u64>, effect: CallEffect) -> Self {
+        Self { matches, which: Which::Numbered(calls), effect, seen: 0 }
     }
 
-    /// Counts a call, and strikes it if it is in range.
+    /// Strikes so many of a thousand matching calls that are sent in this time since the start.
+    #[must_use]
+    pub fn during(matches: CallMatch, time: Range<Duration>, permille: u64, effect: CallEffect) -> Self {
+        Self { matches, which: Which::During(time, permille), effect, seen: 0 }
+    }
+
+    /// It is a matter of chance.
+    pub(crate) fn is_random(&self) -> bool {
+        matches!(self.which, Which::During(..))
+    }
+
+    /// Counts a call, and strikes it if it is meant. `chance` is a number below 1000.
     pub(crate) fn strikes(
         &mut self,
         caller: &Caller,
         to: Region,
         service: &str,
         operation: &str,
+        now: Duration,
+        chance: u64,
     ) -> Option<CallEffect> {
         let CallMatch { caller: by, from, to: there, service: at, operation: doing } = &self.matches;
         let fits = by.as_deref().is_none_or(|by| by == &*caller.name)
@@ -84,6 +103,10 @@ impl CallFault {
         }
         let number = self.seen;
         self.seen += 1;
-        (number >= self.from && number < self.until).then_some(self.effect)
+        let meant = match &self.which {
+            Which::Numbered(calls) => calls.contains(&number),
+            Which::During(time, permille) => time.contains(&now) && chance < *permille,
+        };
+        meant.then_some(self.effect)
     }
 }

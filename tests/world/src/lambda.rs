@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use aws_types::SdkConfig;
@@ -78,6 +79,31 @@ struct Function {
     handler: Handler,
     timeout: Duration,
     idle_sandboxes: u32,
+    /// How often its code was entered, over all of its invocations: once at the start and once after each await.
+    entered: u64,
+    /// The entries at which its invocation dies instead.
+    dies_at: Vec<u64>,
+}
+
+/// Code that may die at an await.
+struct Mortal {
+    world: World,
+    region: Region,
+    name: &'static str,
+    id: u64,
+    code: HandlerFuture,
+}
+
+impl Future for Mortal {
+    type Output = Result<Value, String>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.world.enters(self.region, self.name) {
+            self.world.kill_invocation(self.id);
+            return Poll::Pending;
+        }
+        self.code.as_mut().poll(context)
+    }
 }
 
 /// Starting a sandbox: a Rust binary on `provided.al2023`, with a margin.
@@ -90,8 +116,31 @@ const RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120
 impl World {
     /// Deploys a function.
     pub fn create_function(&self, region: Region, name: &'static str, timeout: Duration, handler: Handler) {
-        let function = Function { handler, timeout, idle_sandboxes: 0 };
+        let function = Function { handler, timeout, idle_sandboxes: 0, entered: 0, dies_at: Vec::new() };
         self.state().lambda.functions.insert((region, name), function);
+    }
+
+    /// Sets when Lambda ends an invocation from now on.
+    pub fn set_timeout(&self, region: Region, name: &'static str, timeout: Duration) {
+        if let Some(function) = self.state().lambda.functions.get_mut(&(region, name)) {
+            function.timeout = timeout;
+        }
+    }
+
+    /// Has a function's invocation die as its code is entered for the given time from now on, counted from 0: at any await.
+    pub fn kill_at_await(&self, region: Region, name: &'static str, after: u64) {
+        if let Some(function) = self.state().lambda.functions.get_mut(&(region, name)) {
+            function.dies_at.push(function.entered + after);
+        }
+    }
+
+    /// Counts an entry into a function's code. Whether it dies there.
+    fn enters(&self, region: Region, name: &'static str) -> bool {
+        let mut state = self.state();
+        let Some(function) = state.lambda.functions.get_mut(&(region, name)) else { return false };
+        let number = function.entered;
+        function.entered += 1;
+        function.dies_at.contains(&number)
     }
 
     /// Hands an event over: at least once, with two retries, then to the dead letters.
@@ -136,7 +185,8 @@ impl World {
             deadline: self.clock(region).checked_add(function.timeout).unwrap_or(Timestamp::MAX),
         };
         let started = self.elapsed();
-        let task = tokio::spawn((function.handler)(invocation));
+        let code = (function.handler)(invocation);
+        let task = tokio::spawn(Mortal { world: self.clone(), region, name, id, code });
         let abort = task.abort_handle();
         self.state().lambda.running.insert(id, (region, name, abort.clone()));
         let outcome = match tokio::time::timeout(function.timeout, task).await {

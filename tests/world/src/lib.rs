@@ -14,6 +14,7 @@ pub mod route53;
 pub mod server;
 mod service;
 pub mod sns;
+pub mod tamper;
 pub mod trace;
 pub mod world;
 

@@ -51,6 +51,11 @@ pub(crate) struct Global {
     shows_late: Duration,
     snapshots: Vec<Snapshot>,
     accepted: Vec<Accepted>,
+    pub(crate) bookings: Vec<(Duration, Region, String)>,
+    pub(crate) fences: Vec<(Duration, Region, u64)>,
+    pub(crate) measured: Vec<(Duration, Region, u32)>,
+    pub(crate) unmeasured: bool,
+    promotions: Vec<(Duration, Region)>,
 }
 
 /// One cluster of it.
@@ -147,6 +152,11 @@ pub fn create_global_cluster(world: &World, config: &GlobalClusterConfig) {
         shows_late: Duration::ZERO,
         snapshots: Vec::new(),
         accepted: Vec::new(),
+        bookings: Vec::new(),
+        fences: Vec::new(),
+        measured: Vec::new(),
+        unmeasured: false,
+        promotions: Vec::new(),
     });
     world.start_replication_metrics();
 }
@@ -155,6 +165,12 @@ pub fn create_global_cluster(world: &World, config: &GlobalClusterConfig) {
 #[must_use]
 pub fn accepted(world: &World) -> Vec<Accepted> {
     world.state().rds.global.as_ref().map(|global| global.accepted.clone()).unwrap_or_default()
+}
+
+/// Every promotion that was carried through, with its time since the start and the new writer's Region.
+#[must_use]
+pub fn promotions(world: &World) -> Vec<(Duration, Region)> {
+    world.state().rds.global.as_ref().map(|global| global.promotions.clone()).unwrap_or_default()
 }
 
 /// The Region of the one writer.
@@ -437,6 +453,7 @@ impl World {
             }
             global.operation = None;
             global.status = "available";
+            global.promotions.push((self.elapsed(), to));
             global.member(to).is_some_and(|member| member.instances.is_empty())
         };
         self.record("rds", format!("has promoted {to}"));

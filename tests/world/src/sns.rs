@@ -23,6 +23,8 @@ pub struct Letter {
     pub subject: String,
     /// Its text.
     pub message: String,
+    /// Its message attributes of type String.
+    pub attributes: BTreeMap<String, String>,
 }
 
 #[derive(Default)]
@@ -55,7 +57,14 @@ impl World {
         self.state().sns.inbox.clone()
     }
 
-    pub(crate) fn publish(&self, at: Region, arn: &str, subject: &str, message: &str) {
+    pub(crate) fn publish(
+        &self,
+        at: Region,
+        arn: &str,
+        subject: &str,
+        message: &str,
+        attributes: BTreeMap<String, String>,
+    ) {
         let sent = self.elapsed();
         let functions = self.state().sns.functions.get(arn).cloned().unwrap_or_default();
         let (subject, message) = (subject.to_owned(), message.to_owned());
@@ -79,7 +88,7 @@ impl World {
         self.after(delay, move |world| {
             let at_time = world.elapsed();
             world.record("a person", format!("reads: {subject}"));
-            world.state().sns.inbox.push(Letter { at: at_time, sent, region: at, subject, message });
+            world.state().sns.inbox.push(Letter { at: at_time, sent, region: at, subject, message, attributes });
         });
     }
 }
@@ -98,7 +107,13 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
     if !known || !field("TopicArn").contains(&format!(":{at}:")) {
         return query_error(404, "NotFound", "Topic does not exist");
     }
-    world.publish(at, field("TopicArn"), subject, field("Message"));
+    let attributes = (1..)
+        .map_while(|number| {
+            let part = |name: &str| form.get(&format!("MessageAttributes.entry.{number}.{name}")).cloned();
+            Some((part("Name")?, part("Value.StringValue").unwrap_or_default()))
+        })
+        .collect();
+    world.publish(at, field("TopicArn"), subject, field("Message"), attributes);
     respond(
         200,
         "text/xml",

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fault::CallEffect;
 use crate::region::Region;
 
 /// One event of note.
@@ -65,6 +66,8 @@ pub struct RecordedRequest {
     pub to_was_dark: bool,
     /// Form parameters, of services that speak the query protocol.
     pub parameters: BTreeMap<String, String>,
+    /// The injected fault that struck it.
+    pub struck: Option<CallEffect>,
     /// What became of it.
     pub outcome: Outcome,
 }

@@ -25,6 +25,7 @@ use crate::rds::Rds;
 use crate::region::Region;
 use crate::route53::Route53;
 use crate::sns::Sns;
+use crate::tamper::Tamper;
 use crate::trace::{Caller, Entry, RecordedRequest};
 
 /// What a world starts from. Two worlds of one configuration go the same way.
@@ -59,6 +60,7 @@ pub struct State {
     pub(crate) echo: Option<fn(&Entry)>,
     pub(crate) requests: Vec<RecordedRequest>,
     pub(crate) faults: Vec<CallFault>,
+    pub(crate) tamper: Tamper,
     pub(crate) lambda: Lambda,
     pub(crate) events: EventBridge,
     pub(crate) sns: Sns,
@@ -90,6 +92,7 @@ impl World {
                 echo: None,
                 requests: Vec::new(),
                 faults: Vec::new(),
+                tamper: Tamper::default(),
                 lambda: Lambda::default(),
                 events: EventBridge::default(),
                 sns: Sns::default(),

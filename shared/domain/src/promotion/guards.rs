@@ -201,7 +201,17 @@ fn lag(facts: &Facts, policy: &Policy, now: Timestamp) -> Option<Blocked> {
             standing.lag_max()
         }
     };
-    let guard = match facts.lag.within(lag_max, policy.lag_age_max()) {
+    // What was fresh when the primary went dark stays so: nothing has been written there since.
+    let dark_for = match &facts.quorum {
+        Quorum::Dark(proof) => age(proof.since, now),
+        Quorum::StillHeard { .. }
+        | Quorum::Grey { .. }
+        | Quorum::Split { .. }
+        | Quorum::Wavering
+        | Quorum::Alive
+        | Quorum::Unknown { .. } => Duration::ZERO,
+    };
+    let guard = match facts.lag.within(lag_max, policy.lag_age_max().saturating_add(dark_for)) {
         Ok(()) => return None,
         Err(LagDoubt::Unknown) => Guard::LagUnknown,
         Err(LagDoubt::Stale) => Guard::LagStale,

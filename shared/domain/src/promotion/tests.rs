@@ -202,10 +202,38 @@ fn a_region_without_the_writer_is_not_promoted_away_from() {
 fn an_unknown_lag_pages_a_human() {
     blocked_by(Mode::Auto, |facts| facts.lag = Lag::Unknown { why: "no points".into() }, &[Guard::LagUnknown]);
 }
+/// The primary has been dark for 8 s: what was 180 s old then is 188 s old now.
 #[test]
-fn a_stale_lag_is_not_a_high_one() {
-    let age = Duration::from_secs(181);
-    blocked_by(Mode::Auto, |facts| facts.lag = Lag::Known { lag: Duration::ZERO, age }, &[Guard::LagStale]);
+fn a_lag_is_as_fresh_as_it_was_when_the_primary_went_dark() {
+    let known = |age_s| Lag::Known { lag: Duration::ZERO, age: Duration::from_secs(age_s) };
+    blocked_by(Mode::Auto, |facts| facts.lag = known(189), &[Guard::LagStale]);
+    check(Phase::Suspected, Mode::Auto, |facts| facts.lag = known(188), |it| matches!(it, Decision::Confirm(_)));
+}
+#[test]
+fn a_switchover_whose_primary_goes_dark_is_told_at_once_and_never_asked_again() {
+    let switchover = |facts: &mut Facts| {
+        facts.incident.verb = Verb::Switchover;
+        facts.incident.intent = Some(Intent { attempt: 1, at: at(-60) });
+        let order = Switchover::new(facts.source.clone(), facts.target.clone(), facts.incident.epoch, "ada");
+        facts.incident.order = Some(Order::Switchover(order));
+    };
+    let pending = |facts: &mut Facts| {
+        switchover(facts);
+        let to = Some(arn("eu-west-2").to_string());
+        cluster(facts).operation = Some(Operation { status: "pending".into(), to, data_loss_allowed: false });
+    };
+    check(
+        Phase::Promoting,
+        Mode::Auto,
+        pending,
+        |it| matches!(it, Decision::LookAgain { slow: true, waiting_for } if waiting_for.contains("is unreachable")),
+    );
+    check(Phase::Promoting, Mode::Auto, switchover, |it| matches!(it, Decision::Fail { .. }));
+    let alive = |facts: &mut Facts| {
+        switchover(facts);
+        facts.quorum = Quorum::Alive;
+    };
+    check(Phase::Promoting, Mode::Auto, alive, |it| matches!(it, Decision::Promote { attempt: 2, .. }));
 }
 #[test]
 fn a_high_lag_is_more_than_was_accepted() {

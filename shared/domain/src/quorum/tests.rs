@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::vote::{ProbeSeries, Sighting};
+use crate::vote::{Beat, ProbeSeries, Sighting};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -24,7 +24,7 @@ fn policy() -> Policy {
 }
 
 fn series(failures: u32) -> ProbeSeries {
-    let failing_since = (failures > 0).then(|| at(-7));
+    let failing_since = (failures > 0).then(|| at(-8));
     ProbeSeries { failures, failing_since, last_ok: Some(at(-8)), last_error: None }
 }
 
@@ -32,7 +32,7 @@ fn vote(observer: &str, liveness: u32, write_readiness: u32) -> ReceivedVote {
     let sighting = Sighting {
         liveness: series(liveness),
         write_readiness: series(write_readiness),
-        beat_when_first_failed: (liveness > 0).then_some(100),
+        beat: (liveness > 0).then(|| Beat { when_first_failed: 100, sequence: 100, unchanged_since: at(-6) }),
     };
     let vote = Vote {
         observer: region(observer),
@@ -59,7 +59,7 @@ fn check(votes: &[ReceivedVote], expected: fn(&Quorum) -> bool) {
 fn two_outside_observers_with_two_failures_each_prove_it_dark() {
     check(
         &[vote("eu-west-2", 2, 2), vote("eu-central-1", 2, 2), own_vote(100)],
-        |quorum| matches!(quorum, Quorum::Dark(proof) if proof.since == at(-7) && proof.observers.len() == 2),
+        |quorum| matches!(quorum, Quorum::Dark(proof) if proof.since == at(-8) && proof.observers.len() == 2),
     );
 }
 
@@ -94,7 +94,11 @@ fn a_stale_vote_is_unknown_and_not_alive() {
 #[test]
 fn a_vote_that_was_seen_to_advance_is_fresh_whatever_the_clocks_say() {
     let mut skewed = vote("eu-central-1", 2, 2);
-    skewed.vote.at = at(-30);
+    skewed.vote.at = at(-31);
+    let sighting = skewed.vote.subjects.get_mut(&dublin()).unwrap();
+    sighting.liveness.failing_since = Some(at(-38));
+    sighting.write_readiness.failing_since = Some(at(-38));
+    sighting.beat = Some(Beat { when_first_failed: 100, sequence: 100, unchanged_since: at(-36) });
     skewed.seen_to_advance = true;
     check(&[vote("eu-west-2", 2, 2), skewed], |quorum| matches!(quorum, Quorum::Dark(_)));
 }
@@ -113,11 +117,54 @@ fn a_region_that_still_writes_its_own_votes_is_cut_off_and_not_dark() {
     });
 }
 
+/// Campaign seed 274: a load balancer that failed at once, and a link that was cut, passed for a dark Region.
 #[test]
-fn the_round_that_was_under_way_when_it_went_dark_is_no_sign_of_life() {
+fn one_vote_of_its_own_that_the_observers_had_not_read_yet_is_a_sign_of_life() {
     check(&[vote("eu-west-2", 2, 2), vote("eu-central-1", 2, 2), own_vote(101)], |quorum| {
-        matches!(quorum, Quorum::Dark(_))
+        matches!(quorum, Quorum::StillHeard { beats_since: 1 })
     });
+}
+
+#[track_caller]
+fn check_beats(beats: [Option<(u64, i64)>; 2], own: u64, expected: fn(&Quorum) -> bool) {
+    let [mut london, mut frankfurt] = [vote("eu-west-2", 3, 3), vote("eu-central-1", 3, 3)];
+    for (vote, beat) in [&mut london, &mut frankfurt].into_iter().zip(beats) {
+        if let Some(sighting) = vote.vote.subjects.get_mut(&dublin()) {
+            let beat =
+                beat.map(|(sequence, since)| Beat { when_first_failed: 100, sequence, unchanged_since: at(since) });
+            sighting.beat = beat;
+        }
+    }
+    check(&[london, frankfurt, own_vote(own)], expected);
+}
+
+#[test]
+fn a_region_that_voted_once_more_and_then_fell_silent_is_dark() {
+    check_beats([Some((101, -6)), Some((101, -6))], 101, |quorum| matches!(quorum, Quorum::Dark(_)));
+}
+#[test]
+fn a_region_that_voted_a_moment_ago_is_still_heard() {
+    check_beats([Some((101, -6)), Some((101, -3))], 101, |quorum| matches!(quorum, Quorum::StillHeard { .. }));
+}
+#[test]
+fn a_silence_of_less_than_a_round_proves_nothing() {
+    check_beats([Some((100, -6)), Some((100, -3))], 100, |quorum| matches!(quorum, Quorum::Wavering));
+}
+#[test]
+fn one_observer_that_reads_the_votes_is_enough_and_none_is_unknown() {
+    check_beats([None, Some((100, -6))], 100, |quorum| matches!(quorum, Quorum::Dark(_)));
+    check_beats([None, None], 100, |quorum| matches!(quorum, Quorum::Unknown { .. }));
+}
+#[test]
+fn failures_that_come_at_once_leave_no_time_for_a_vote_and_prove_nothing_yet() {
+    let [mut london, mut frankfurt] = [vote("eu-west-2", 2, 2), vote("eu-central-1", 2, 2)];
+    for vote in [&mut london, &mut frankfurt] {
+        let sighting = vote.vote.subjects.get_mut(&dublin()).unwrap();
+        for series in [&mut sighting.liveness, &mut sighting.write_readiness] {
+            series.failing_since = Some(at(-6));
+        }
+    }
+    check(&[london, frankfurt, own_vote(100)], |quorum| matches!(quorum, Quorum::Wavering));
 }
 
 #[test]
@@ -164,4 +211,19 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_vote_is_seen_to_advance_for_as_long_as_a_vote_counts() {
+    let mut watch = Watch::default();
+    let mut read = |sequence: u64, second: i64| {
+        let mut vote = vote("eu-central-1", 0, 0).vote;
+        vote.sequence = sequence;
+        watch.receive(vec![vote], Duration::from_secs(15), at(second))[0].seen_to_advance
+    };
+    assert!(!read(500, 0), "a first reading shows no rise");
+    assert!(!read(500, 1));
+    assert!(read(501, 5));
+    assert!(read(501, 20));
+    assert!(!read(501, 21), "it has not risen for longer than a vote counts");
 }

@@ -1,0 +1,47 @@
+//! Payments: none lost unlisted, none charged twice, none written behind the fence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use holdfast_payments::lease::LEASE;
+use holdfast_world::aurora;
+use holdfast_world::rds::writer;
+
+use super::{Findings, Invariant};
+use crate::campaign::evidence::Evidence;
+use crate::checker::lost_payments;
+
+/// A commit that was on its way when the lease ran out may land this much later.
+const IN_FLIGHT: Duration = Duration::from_millis(1_600);
+
+pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
+    let booked: BTreeSet<String> = writer(&evidence.world)
+        .map(|region| aurora::rows(&evidence.world, region).into_iter().map(|row| row.attempt_key).collect())
+        .unwrap_or_default();
+    let lost = lost_payments(&evidence.world, &evidence.operations, &booked);
+    for payment in &lost {
+        findings.hold(Invariant::KeptOrListed, evidence.ended, payment.listed, || {
+            format!("{} was acknowledged, and is neither in the ledger nor among the attempts", payment.key)
+        });
+    }
+    let only_switchovers = evidence.accepted.iter().all(|accepted| !accepted.failover);
+    findings.hold(Invariant::SwitchoverLosesNothing, evidence.ended, !only_switchovers || lost.is_empty(), || {
+        format!("{} payments are lost without a failover", lost.len())
+    });
+    let mut charges: BTreeMap<&str, u32> = BTreeMap::new();
+    for key in &evidence.charges {
+        *charges.entry(key).or_default() += 1;
+    }
+    for (key, count) in charges {
+        findings
+            .hold(Invariant::ChargedOnce, evidence.ended, count == 1, || format!("{key} was charged {count} times"));
+    }
+    for (at, region, key) in aurora::bookings(&evidence.world) {
+        let fence = evidence.fences.iter().rfind(|(raised, ..)| *raised + LEASE + IN_FLIGHT <= at);
+        let Some((raised, epoch, writer)) = fence else { continue };
+        findings.hold(Invariant::NoWriteBehindTheFence, at, *writer == region, || {
+            let since = at.saturating_sub(*raised).as_millis();
+            format!("{key} was committed in {region}, {since} ms after epoch {epoch} gave the writer to {writer}")
+        });
+    }
+}
