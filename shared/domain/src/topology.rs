@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arn::ClusterArn;
 use crate::config::ConfigError;
-use crate::region::Region;
+use crate::region::{Region, excerpt};
 
 /// The installation: Regions, clusters, tables and endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +165,11 @@ impl DataRegion {
         }
         for (name, url) in [("liveness_url", &self.liveness_url), ("write_readiness_url", &self.write_readiness_url)] {
             if !url.starts_with("https://") && !url.starts_with("http://") {
-                return Err(ConfigError::new(&field(name), format!("is `{url}`"), "give a full https:// URL"));
+                return Err(ConfigError::new(
+                    &field(name),
+                    format!("is `{}`", excerpt(url)),
+                    "give a full https:// URL",
+                ));
             }
         }
         if self.liveness_url == self.write_readiness_url {
@@ -184,7 +188,7 @@ fn check_topic(field: &str, arn: &str, region: &Region) -> Result<(), ConfigErro
         ["arn", _, "sns", there, _, name] if *there == region.as_str() && !name.is_empty() => Ok(()),
         _ => Err(ConfigError::new(
             field,
-            format!("is `{arn}`"),
+            format!("is `{}`", excerpt(arn)),
             "give an SNS topic of this Region, like arn:aws:sns:eu-west-2:123456789012:holdfast-pages",
         )),
     }

@@ -148,6 +148,31 @@ fn an_sns_message_that_is_not_json_is_quoted() {
     refused(sns("Hello from the console").as_bytes(), &["SNS envelope", "Hello from the console"]);
 }
 
+/// Found by fuzzing: serde quotes a field or a value whole, with its line breaks, and a megabyte of it was paged.
+#[test]
+fn a_refusal_quotes_a_little_of_what_was_sent_in_one_line() {
+    let long = format!("a\\n{}", "x".repeat(100_000));
+    for payload in [
+        format!(r#"{{"action":"{long}"}}"#),
+        format!(r#"{{"action":"approve","incident":"e7","by":"ada","override":["{long}"]}}"#),
+        format!(r#"{{"action":"failover","to":"eu-west-2","by":"ada","{long}":1}}"#),
+        format!(r#"{{"source":"holdfast","detail-type":"x","detail":{{"event":"{long}"}}}}"#),
+    ] {
+        refused(payload.as_bytes(), &["a x", "…", "expected"]);
+    }
+}
+
+/// Found by fuzzing: the AWS crate reads an alarm action without a state's value as `OK`. Absence is unknown.
+#[test]
+fn an_alarm_action_without_a_value_is_not_ok() {
+    refused(br#"{"alarmData":{"alarmName":"dublin","state":{"reason":"r"}}}"#, &["the alarm action", "value"]);
+    refused(br#"{"alarmData":{"alarmName":"dublin"}}"#, &["the alarm action", "state"]);
+    check(
+        r#"{"alarmData":{"alarmName":"dublin","state":{"value":"ALARM"}}}"#,
+        |it| matches!(it, [Trigger::Alarm(alarm)] if alarm.state == AlarmState::Alarm && alarm.name == "dublin"),
+    );
+}
+
 mod anything {
     use proptest::prelude::*;
 
