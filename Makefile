@@ -1,5 +1,6 @@
 # make drill    plays the outage and prints the verdict        make test     everything that must hold
 # make world    a simulated AWS on loopback HTTP               make lambdas  deployable zips
+# make fuzz     hostile input for every parser, by coverage
 CARGO ?= cargo
 FUNCTIONS = observe-region page-humans promote-aurora
 SCENARIO ?= dublin-dark
@@ -7,7 +8,11 @@ SEED ?= 1
 # arm64 is the cheaper Lambda; x86-64 builds where no other Rust target is installed.
 LAMBDA_ARCH ?= arm64
 
-.PHONY: drill test world lambdas fmt
+# How long each fuzz target runs.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS = trigger config records names
+
+.PHONY: drill test world lambdas fmt fuzz
 
 drill:
 	$(CARGO) run --quiet -p drill -- $(SCENARIO) --seed $(SEED)
@@ -30,6 +35,18 @@ lambdas: .cargo-lambda
 .cargo-lambda:
 	@$(CARGO) lambda --version >/dev/null 2>&1 || pip install --quiet cargo-lambda==1.9.2 || \
 	  { echo "cargo-lambda is missing and could not be installed; try: pip install cargo-lambda" >&2; exit 1; }
+
+# New inputs are kept in tests/fuzz/corpus (not in the repository); a failing one is left in tests/fuzz/artifacts.
+fuzz:
+	@$(CARGO) +nightly --version >/dev/null 2>&1 || \
+	  { echo "make fuzz needs nightly Rust for its sanitizers; try: rustup toolchain install nightly" >&2; exit 1; }
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || \
+	  { echo "make fuzz needs cargo-fuzz; try: cargo install cargo-fuzz --locked" >&2; exit 1; }
+	for target in $(FUZZ_TARGETS); do \
+	  mkdir -p tests/fuzz/corpus/$$target || exit 1; \
+	  $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target tests/fuzz/corpus/$$target tests/fuzz/seeds events -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -print_final_stats=1 || exit 1; \
+	done
 
 fmt:
 	$(CARGO) fmt --all
