@@ -134,4 +134,17 @@ mod tests {
             assert!(ClusterArn::parse(&arn(bad)).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn lengths_up_to_the_limit_are_taken_and_no_longer_ones() {
+        let arn = |identifier: usize, partition: usize| {
+            let (name, partition) = ("x".repeat(identifier), format!("aws{}", "a".repeat(partition - 3)));
+            ClusterArn::parse(&format!("arn:{partition}:rds:eu-west-2:123456789012:cluster:{name}")).is_ok()
+        };
+        for (identifier, partition, expected) in
+            [(0, 3, false), (1, 3, true), (63, 3, true), (64, 3, false), (9, 32, true), (9, 33, false)]
+        {
+            assert_eq!(arn(identifier, partition), expected, "{identifier} and {partition} characters");
+        }
+    }
 }

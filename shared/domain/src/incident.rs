@@ -390,6 +390,9 @@ impl ClusterState {
 }
 
 #[cfg(test)]
+mod table_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -196,4 +196,19 @@ mod tests {
         assert!(Currency::parse("EURO").is_err());
         assert!(Currency::parse("").is_err());
     }
+
+    #[test]
+    fn zero_has_no_sign_and_four_digits_are_four() {
+        check("EUR", 0, "EUR 0.00");
+        check("CLF", 12_345, "CLF 1.2345");
+        check("UYW", -1, "UYW -0.0001");
+        check("JPY", -1, "JPY -1");
+    }
+    #[test]
+    fn one_payment_is_not_payments() {
+        let mut totals = Totals::default();
+        assert_eq!(totals.to_string(), "0 payments");
+        totals.add(Currency::parse("EUR").unwrap(), 5);
+        assert_eq!(totals.to_string(), "1 payment, EUR 0.05");
+    }
 }

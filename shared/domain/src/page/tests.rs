@@ -200,3 +200,6 @@ fn each_failure_of_a_long_incident_is_paged() {
     let record = failed_at(200).remembered(None, at(200));
     assert_eq!(failed_at(300).delivery(Some(&record), at(300)), Delivery::Send);
 }
+
+mod delivery;
+mod wording;

@@ -135,6 +135,102 @@ fn both_alive_is_alive() {
     check(&[vote("eu-west-2", 0, 0), vote("eu-central-1", 0, 0)], |quorum| matches!(quorum, Quorum::Alive));
 }
 
+#[test]
+fn one_alone_is_named_whichever_of_the_two_it_is() {
+    check(
+        &[vote("eu-west-2", 0, 0), vote("eu-central-1", 0, 2)],
+        |quorum| matches!(quorum, Quorum::Split { against, in_favour } if against.as_str() == "eu-central-1" && in_favour.as_str() == "eu-west-2"),
+    );
+}
+
+#[test]
+fn a_vote_of_the_greatest_age_still_counts() {
+    let mut old = vote("eu-central-1", 2, 2);
+    old.vote.at = at(-15);
+    check(
+        &[vote("eu-west-2", 2, 2), old],
+        |quorum| matches!(quorum, Quorum::Dark(proof) if proof.oldest_vote_age.as_secs() == 15),
+    );
+}
+
+#[test]
+fn an_observer_that_did_not_look_is_no_witness() {
+    let mut idle = vote("eu-central-1", 0, 0);
+    idle.vote.subjects.clear();
+    check(
+        &[vote("eu-west-2", 2, 2), idle],
+        |quorum| matches!(quorum, Quorum::Unknown { why, .. } if why == "eu-central-1 has not probed eu-west-1"),
+    );
+}
+
+#[test]
+fn two_observers_outside_are_needed_however_many_regions_there_are() {
+    let quorum = verdict(&dublin(), &observers()[..2], &[vote("eu-west-2", 2, 2)], &policy(), at(0));
+    assert_eq!(quorum.to_string(), "no quorum: 1 observers stand outside eu-west-1; two are needed");
+}
+
+#[test]
+fn the_trouble_began_when_the_first_of_them_saw_it() {
+    for (one, other, expected) in [(-9, -7, -9), (-7, -9, -9)] {
+        let since = |observer: &str, second: i64| {
+            let mut received = vote(observer, 2, 2);
+            let sighting = received.vote.subjects.get_mut(&dublin()).unwrap();
+            sighting.liveness.failing_since = Some(at(second));
+            received
+        };
+        let votes = [since("eu-west-2", one), since("eu-central-1", other)];
+        let Quorum::Dark(proof) = verdict(&dublin(), &observers(), &votes, &policy(), at(0)) else {
+            panic!("not dark")
+        };
+        assert_eq!(proof.since, at(expected));
+    }
+}
+
+/// A Region whose votes are seen to rise is alive, although nobody knows how many it wrote since.
+#[test]
+fn a_region_that_is_seen_to_vote_is_not_dark() {
+    let blind = |observer: &str| {
+        let mut received = vote(observer, 2, 2);
+        received.vote.subjects.get_mut(&dublin()).unwrap().beat_when_first_failed = None;
+        received
+    };
+    let mut own = own_vote(100);
+    let votes = |own: &ReceivedVote| [blind("eu-west-2"), blind("eu-central-1"), own.clone()];
+    check(&votes(&own), |quorum| matches!(quorum, Quorum::Dark(_)));
+    own.seen_to_advance = true;
+    check(&votes(&own), |quorum| matches!(quorum, Quorum::StillHeard { beats_since: u64::MAX }));
+}
+
+#[track_caller]
+fn says(quorum: Quorum, expected: &str) {
+    assert_eq!(quorum.to_string(), expected);
+}
+
+#[test]
+fn every_verdict_has_its_sentence() {
+    let proof = DarkProof {
+        observers: vec![region("eu-west-2"), region("eu-central-1")],
+        since: at(-7),
+        oldest_vote_age: Duration::from_secs(3),
+    };
+    says(
+        Quorum::Dark(proof),
+        "unreachable from eu-west-2 and eu-central-1 since 2027-01-15T07:59:53Z, oldest vote 3 s old",
+    );
+    says(
+        Quorum::StillHeard { beats_since: 5 },
+        "unreachable for the others, yet it has written 5 votes since: it is cut off from them, not dark",
+    );
+    says(Quorum::Grey { since: None }, "it answers but cannot write");
+    says(
+        Quorum::Split { against: region("eu-west-2"), in_favour: region("eu-central-1") },
+        "eu-west-2 alone cannot use it, eu-central-1 can: the path from eu-west-2 is at fault",
+    );
+    says(Quorum::Wavering, "probes have begun to fail, not yet often enough");
+    says(Quorum::Alive, "alive and writing, as both other Regions see it");
+    says(Quorum::Unknown { why: "dark".into(), evidence_age: None }, "no quorum: dark");
+}
+
 fn any_vote(observer: &'static str) -> impl Strategy<Value = Option<ReceivedVote>> {
     let parts = (0u32..4, 0u32..4, -60i64..60, any::<bool>(), 98u64..105, any::<bool>());
     proptest::option::of(parts.prop_map(move |(liveness, writes, second, advanced, sequence, probed)| {
