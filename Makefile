@@ -1,6 +1,6 @@
 # make drill    plays the outage and prints the verdict        make test     everything that must hold
 # make world    a simulated AWS on loopback HTTP               make lambdas  deployable zips
-# make fuzz     hostile input for every parser, by coverage
+# make fuzz     hostile input for every parser, by coverage    make mutants  lines that no test would miss
 CARGO ?= cargo
 FUNCTIONS = observe-region page-humans promote-aurora
 SCENARIO ?= dublin-dark
@@ -12,7 +12,7 @@ LAMBDA_ARCH ?= arm64
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS = trigger config records names
 
-.PHONY: drill test world lambdas fmt fuzz
+.PHONY: drill test world lambdas fmt fuzz mutants
 
 drill:
 	$(CARGO) run --quiet -p drill -- $(SCENARIO) --seed $(SEED)
@@ -47,6 +47,12 @@ fuzz:
 	  $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target tests/fuzz/corpus/$$target tests/fuzz/seeds events -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -print_final_stats=1 || exit 1; \
 	done
+
+# Unoptimised: each mutant is built once and run for a moment. What survives is named in mutants.out/missed.txt.
+mutants:
+	@$(CARGO) mutants --version >/dev/null 2>&1 || \
+	  { echo "make mutants needs cargo-mutants; try: cargo install cargo-mutants --locked" >&2; exit 1; }
+	CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) mutants --package holdfast-domain
 
 fmt:
 	$(CARGO) fmt --all
