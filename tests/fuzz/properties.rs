@@ -54,6 +54,7 @@ fn is_one_line(text: &str, characters_max: usize) {
         text.chars().find(|c| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
     assert_eq!(breaks, None, "not one plain line: {text:?}");
     let length = text.chars().count();
+    // One more for the mark of what was left out.
     assert!(length <= characters_max + 1, "{length} characters are too long to read at night: {text}");
 }
 
@@ -419,10 +420,11 @@ fn amounts(currency: Currency, amount: &str) {
     survives_a_round_trip(&Totals { count: 1, sums_minor: [(currency, amount)].into() });
 }
 
-/// The text in the place of every text of the example configuration: taken and printed again, or refused in one line.
+/// The text in the place of one text of the example configuration: taken and printed again, or refused in one line.
+///
+/// Which one follows from its length: all of them each time would make this target ten times slower.
 fn in_the_configuration(text: &str) -> bool {
-    let mut taken = false;
-    for place in [
+    let places = [
         "/topology/global_cluster",
         "/topology/writer_endpoint",
         "/topology/witness/region",
@@ -433,10 +435,9 @@ fn in_the_configuration(text: &str) -> bool {
         "/policy/mode",
         "/policy/standing_acceptance/accepted_by",
         "/policy/standing_acceptance/expires_at",
-    ] {
-        let mut json: Value = serde_json::from_str(EXAMPLE).expect("the example is JSON");
-        *json.pointer_mut(place).expect("the example has every text") = text.into();
-        taken |= config(&bytes(&json));
-    }
-    taken
+    ];
+    let mut json: Value = serde_json::from_str(EXAMPLE).expect("the example is JSON");
+    let place = json.pointer_mut(places[text.len() % places.len()]).expect("the example has every text");
+    *place = text.into();
+    config(&bytes(&json))
 }

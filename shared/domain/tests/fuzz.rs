@@ -107,5 +107,5 @@ fn whatever_is_taken_for_a_name_prints_as_it_was_read() {
         "2027-06-30T00:00:00Z",
         "auto",
     ];
-    hold(properties::names, &names.map(|name| name.as_bytes().to_vec()), 150);
+    hold(properties::names, &names.map(|name| name.as_bytes().to_vec()), 300);
 }

@@ -158,6 +158,16 @@ fn a_headline_is_one_line_whatever_was_written_into_the_event() {
     assert!(page.headline.ends_with('…') && page.headline.chars().count() == 241, "{}", page.headline);
 }
 
+/// A thread is part of a key in the coordination table, and a kind is listed in what is remembered of it.
+#[test]
+fn a_thread_and_a_kind_are_short_and_one_line_whatever_was_written_into_the_event() {
+    let event_id = format!("a\nb{}", "x".repeat(1000));
+    let notice = Event::DatabaseNotice { event_id, message: "m".into(), meaning: "n".into(), at: None };
+    let page = compose(&notice, &topology()).unwrap();
+    assert!(page.thread.starts_with("payments-global/a bxxx") && page.thread.chars().count() == 241, "{}", page.thread);
+    assert!(page.kind.starts_with("a bxxx") && page.kind.chars().count() == 501, "{}", page.kind);
+}
+
 /// Found by fuzzing: a page without a kind is remembered under no name.
 #[test]
 fn a_notice_without_an_id_still_has_a_kind() {
