@@ -2,6 +2,7 @@
 # make world    a simulated AWS on loopback HTTP               make lambdas  deployable zips
 # make campaign SEEDS=10000    random nights against every invariant
 # make crash    every call of every scenario struck in every way (hours)     make bugs   the table of deliberate bugs
+# make fuzz     hostile input for every parser, by coverage    make mutants  lines that no test would miss
 CARGO ?= cargo
 FUNCTIONS = observe-region page-humans promote-aurora
 SCENARIO ?= dublin-dark
@@ -10,7 +11,11 @@ SEEDS ?= 500
 # arm64 is the cheaper Lambda; x86-64 builds where no other Rust target is installed.
 LAMBDA_ARCH ?= arm64
 
-.PHONY: drill test world lambdas fmt campaign bugs crash
+# How long each fuzz target runs.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS = trigger config records names
+
+.PHONY: drill test world lambdas fmt campaign bugs crash fuzz mutants
 
 drill:
 	$(CARGO) run --quiet -p drill -- $(SCENARIO) --seed $(SEED)
@@ -43,6 +48,24 @@ lambdas: .cargo-lambda
 .cargo-lambda:
 	@$(CARGO) lambda --version >/dev/null 2>&1 || pip install --quiet cargo-lambda==1.9.2 || \
 	  { echo "cargo-lambda is missing and could not be installed; try: pip install cargo-lambda" >&2; exit 1; }
+
+# New inputs are kept in tests/fuzz/corpus (not in the repository); a failing one is left in tests/fuzz/artifacts.
+fuzz:
+	@$(CARGO) +nightly --version >/dev/null 2>&1 || \
+	  { echo "make fuzz needs nightly Rust for its sanitizers; try: rustup toolchain install nightly" >&2; exit 1; }
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || \
+	  { echo "make fuzz needs cargo-fuzz; try: cargo install cargo-fuzz --locked" >&2; exit 1; }
+	for target in $(FUZZ_TARGETS); do \
+	  mkdir -p tests/fuzz/corpus/$$target || exit 1; \
+	  $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target tests/fuzz/corpus/$$target tests/fuzz/seeds events -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -print_final_stats=1 || exit 1; \
+	done
+
+# Unoptimised: each mutant is built once and run for a moment. What survives is named in mutants.out/missed.txt.
+mutants:
+	@$(CARGO) mutants --version >/dev/null 2>&1 || \
+	  { echo "make mutants needs cargo-mutants; try: cargo install cargo-mutants --locked" >&2; exit 1; }
+	CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) mutants --package holdfast-domain
 
 fmt:
 	$(CARGO) fmt --all

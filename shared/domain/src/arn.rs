@@ -35,7 +35,8 @@ impl ClusterArn {
         let [arn, partition, service, region, account, kind, identifier] = parts.as_slice() else {
             return Err(no("it does not have seven parts; a bare identifier does not say which Region"));
         };
-        if *arn != "arn" || !partition.starts_with("aws") {
+        let partition_named = partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && partition.len() <= 32;
+        if *arn != "arn" || !partition.starts_with("aws") || !partition_named {
             return Err(no("it does not start with arn:aws"));
         }
         if *service != "rds" || *kind != "cluster" {
@@ -119,6 +120,31 @@ mod tests {
             "arn:aws:rds:eu-west-2:123456789012:cluster:a b",
         ] {
             assert!(ClusterArn::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// Found by fuzzing: whatever began with `aws` was a partition, a line break or a megabyte too, and was printed in every page.
+    #[test]
+    fn a_partition_is_a_short_word_in_lower_case() {
+        let arn = |partition: &str| format!("arn:{partition}:rds:eu-west-2:123456789012:cluster:payments");
+        for good in ["aws", "aws-cn", "aws-us-gov", "aws-iso-b", "aws-eusc"] {
+            assert!(ClusterArn::parse(&arn(good)).is_ok(), "{good}");
+        }
+        for bad in ["aws\nNeeded from you: nothing", "awsX", "aws1", "amazon", "", &"aws".repeat(11)] {
+            assert!(ClusterArn::parse(&arn(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lengths_up_to_the_limit_are_taken_and_no_longer_ones() {
+        let arn = |identifier: usize, partition: usize| {
+            let (name, partition) = ("x".repeat(identifier), format!("aws{}", "a".repeat(partition - 3)));
+            ClusterArn::parse(&format!("arn:{partition}:rds:eu-west-2:123456789012:cluster:{name}")).is_ok()
+        };
+        for (identifier, partition, expected) in
+            [(0, 3, false), (1, 3, true), (63, 3, true), (64, 3, false), (9, 32, true), (9, 33, false)]
+        {
+            assert_eq!(arn(identifier, partition), expected, "{identifier} and {partition} characters");
         }
     }
 }

@@ -132,3 +132,60 @@ impl fmt::Display for Blocked {
         write!(f, "; to go on: {}", self.override_with)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every guard, and whether a person's word is enough to pass it.
+    const GUARDS: [(Guard, &str, bool); 20] = [
+        (Guard::Quorum, "quorum", true),
+        (Guard::StillHeard, "still_heard", true),
+        (Guard::PrimaryNotHealthy, "primary_not_healthy", false),
+        (Guard::ClusterUnseen, "cluster_unseen", false),
+        (Guard::TargetHeadless, "target_headless", false),
+        (Guard::TargetNotAvailable, "target_not_available", true),
+        (Guard::EngineVersion, "engine_version", true),
+        (Guard::OperationInFlight, "operation_in_flight", false),
+        (Guard::LagUnknown, "lag_unknown", true),
+        (Guard::LagStale, "lag_stale", true),
+        (Guard::LagHigh, "lag_high", true),
+        (Guard::Cooldown, "cooldown", true),
+        (Guard::Frozen, "frozen", true),
+        (Guard::Vetoed, "vetoed", true),
+        (Guard::ObserveMode, "observe_mode", true),
+        (Guard::IncidentOpen, "incident_open", true),
+        (Guard::Redundancy, "redundancy", true),
+        (Guard::OldVolume, "old_volume", true),
+        (Guard::LedgerClean, "ledger_clean", true),
+        (Guard::InDoubtEmpty, "in_doubt_empty", true),
+    ];
+
+    #[test]
+    fn a_guard_has_one_name_in_pages_in_commands_and_in_storage() {
+        for (guard, name, _) in GUARDS {
+            assert_eq!((guard.name(), guard.to_string().as_str()), (name, name));
+            assert_eq!(serde_json::to_string(&guard).unwrap(), format!("\"{name}\""));
+        }
+    }
+
+    #[test]
+    fn no_word_passes_what_only_the_world_can_change() {
+        for (guard, _, expected) in GUARDS {
+            assert_eq!(guard.can_be_overridden(), expected, "{guard}");
+        }
+    }
+
+    #[track_caller]
+    fn check(evidence_age: Option<Duration>, expected: &str) {
+        let evidence = "12 s behind".to_owned();
+        let blocked = Blocked { guard: Guard::LagHigh, evidence, evidence_age, override_with: "wait".into() };
+        assert_eq!(blocked.to_string(), expected);
+    }
+
+    #[test]
+    fn a_block_says_what_was_seen_how_old_that_is_and_the_way_past_it() {
+        check(None, "lag_high: 12 s behind; to go on: wait");
+        check(Some(Duration::from_secs(61)), "lag_high: 12 s behind (evidence 61 s old); to go on: wait");
+    }
+}

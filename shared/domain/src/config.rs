@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Policy;
+use crate::region::{excerpt, one_line};
 use crate::topology::Topology;
 
 /// Topology and policy together: what `HOLDFAST_CONFIG` holds.
@@ -37,11 +38,8 @@ impl Config {
             let line = json.lines().nth(problem.line().saturating_sub(1)).unwrap_or_default().trim();
             ConfigError::new(
                 "HOLDFAST_CONFIG",
-                format!("cannot be read: {problem}"),
-                &format!(
-                    "mend the text near `{}`; events/config.example.json has every field",
-                    crate::region::excerpt(line)
-                ),
+                format!("cannot be read: {}", one_line(&problem.to_string(), 120, 460)),
+                &format!("mend the text near `{}`; events/config.example.json has every field", excerpt(line)),
             )
         })?;
         config.topology.validate()?;
@@ -142,5 +140,23 @@ mod tests {
             |json| json["topology"]["witness"]["page_topic_arn"] = "arn:aws:sns:us-east-1:123456789012:x".into(),
             &["topology.witness.page_topic_arn", "of this Region"],
         );
+    }
+
+    /// Found by fuzzing: what was wrong was quoted whole, with its line breaks.
+    #[test]
+    fn a_refusal_is_one_line_however_long_the_mistake() {
+        let long = format!("a\n{}", "x".repeat(10_000));
+        let changes: [fn(&mut serde_json::Value) -> &mut serde_json::Value; 4] = [
+            |json| &mut json["policy"]["mode"],
+            |json| &mut json["topology"]["witness"]["page_topic_arn"],
+            |json| &mut json["topology"]["data_regions"][0]["liveness_url"],
+            |json| &mut json["topology"]["data_regions"][0]["cluster_arn"],
+        ];
+        for change in changes {
+            let mut json: serde_json::Value = serde_json::from_str(EXAMPLE).unwrap();
+            *change(&mut json) = long.as_str().into();
+            let problem = Config::parse(&json.to_string()).unwrap_err().to_string();
+            assert!(!problem.contains('\n') && problem.chars().count() < 800, "{problem}");
+        }
     }
 }

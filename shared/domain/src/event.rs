@@ -87,3 +87,28 @@ impl Event {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rest: &str, expected: &str) {
+        let json = format!(r#"{{"event":"{expected}",{rest}}}"#);
+        let event: Event = serde_json::from_str(&json).unwrap();
+        assert_eq!(event.detail_type(), expected);
+    }
+
+    #[test]
+    fn an_event_has_one_name_on_the_bus_and_inside() {
+        let proof = r#""proof":{"observers":[],"since":"2026-11-24T14:07:05Z","oldest_vote_age":{"secs":0,"nanos":0}}"#;
+        let incident = r#""incident":{"epoch":1,"verb":"failover","from":"eu-west-1","to":"eu-west-2","phase":"Suspected","raised_by":"x","opened_at":"2026-11-24T14:07:05Z","blocked":[],"history":[]}"#;
+        check(&format!(r#""subject":"eu-west-1","observer":"eu-west-2",{proof}"#), "RegionSuspected");
+        check(r#""subject":"eu-west-1","observer":"eu-west-2","quorum":"Alive""#, "RegionDoubtful");
+        check(&format!(r#""subject":"eu-west-1",{proof}"#), "StandbyDark");
+        check(incident, "IncidentAdvanced");
+        check(&format!(r#"{incident},"waiting_for":"RDS""#), "PromotionSlow");
+        check(r#""event_id":"RDS-EVENT-0391","message":"m","meaning":"n","at":null"#, "DatabaseNotice");
+        check(r#""function":"f","region":"eu-west-2","problem":"p""#, "TriggerRefused");
+    }
+}

@@ -413,6 +413,9 @@ impl ClusterState {
 }
 
 #[cfg(test)]
+mod table_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

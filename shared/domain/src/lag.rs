@@ -82,4 +82,12 @@ mod tests {
     fn the_bounds_themselves_are_allowed() {
         check(known(10, 180), Ok(()));
     }
+
+    #[test]
+    fn a_lag_says_how_much_and_how_old_or_why_not() {
+        let lag = Lag::Known { lag: Duration::from_millis(80), age: Duration::from_secs(71) };
+        assert_eq!(lag.to_string(), "replication lag 80 ms, measured 71 s ago");
+        let lag = Lag::Unknown { why: "no datapoints".into() };
+        assert_eq!(lag.to_string(), "replication lag unknown: no datapoints");
+    }
 }

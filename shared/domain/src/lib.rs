@@ -33,3 +33,23 @@ pub fn age(then: Timestamp, now: Timestamp) -> std::time::Duration {
 pub fn distance(one: Timestamp, other: Timestamp) -> std::time::Duration {
     one.duration_since(other).unsigned_abs()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(then: i64, now: i64, old: u64, apart: u64) {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(age(at(then), at(now)), Duration::from_secs(old));
+        assert_eq!(distance(at(then), at(now)), Duration::from_secs(apart));
+    }
+
+    #[test]
+    fn what_comes_from_the_future_is_just_now_but_still_far_away() {
+        check(100, 107, 7, 7);
+        check(107, 100, 0, 7);
+    }
+}

@@ -74,6 +74,7 @@ pub struct Totals {
     /// Number of payments.
     pub count: u64,
     /// Sum per currency, in minor units.
+    #[serde(with = "sums")]
     pub sums_minor: BTreeMap<Currency, i128>,
 }
 
@@ -83,6 +84,39 @@ impl Totals {
         self.count = self.count.saturating_add(1);
         let sum = self.sums_minor.entry(currency).or_insert(0);
         *sum = sum.saturating_add(i128::from(amount_minor));
+    }
+}
+
+/// Sums as JSON numbers where every reader can hold them, and as text beyond 64 bits.
+///
+/// serde carries no `i128` through a tagged enum such as `Event`: an incident with a counted price would not cross the bus.
+mod sums {
+    use std::collections::BTreeMap;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Currency;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Sum {
+        Number(i64),
+        Text(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(sums: &BTreeMap<Currency, i128>, to: S) -> Result<S::Ok, S::Error> {
+        let sum = |sum: &i128| i64::try_from(*sum).map_or_else(|_| Sum::Text(sum.to_string()), Sum::Number);
+        to.collect_map(sums.iter().map(|(currency, minor)| (currency, sum(minor))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Currency, i128>, D::Error> {
+        let sums = BTreeMap::<Currency, Sum>::deserialize(from)?.into_iter();
+        sums.map(|(currency, sum)| match sum {
+            Sum::Number(minor) => Ok((currency, minor.into())),
+            Sum::Text(minor) => Ok((currency, minor.parse().map_err(D::Error::custom)?)),
+        })
+        .collect()
     }
 }
 
@@ -131,10 +165,50 @@ mod tests {
         assert_eq!(totals.to_string(), "3 payments, EUR 1.01, GBP 2.50");
     }
 
+    /// Found by fuzzing: serde carries no `i128` through a tagged enum, and an incident with a counted price was refused as a trigger.
+    #[test]
+    fn a_counted_sum_crosses_the_bus_whatever_its_size() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "event")]
+        enum Bus {
+            Counted { totals: Totals },
+        }
+        for sum in [0, -1, i128::from(i64::MAX), i128::from(i64::MAX) + 1, i128::MIN, i128::MAX] {
+            let totals = Totals { count: 1, sums_minor: [(Currency::parse("EUR").unwrap(), sum)].into() };
+            let sent = Bus::Counted { totals };
+            let printed = serde_json::to_string(&sent).unwrap();
+            assert_eq!(serde_json::from_str::<Bus>(&printed).unwrap(), sent, "{printed}");
+        }
+    }
+
+    #[test]
+    fn a_sum_is_a_number_on_the_wire_unless_it_is_beyond_64_bits() {
+        let mut totals = Totals::default();
+        totals.add(Currency::parse("EUR").unwrap(), -100);
+        assert_eq!(serde_json::to_string(&totals).unwrap(), r#"{"count":1,"sums_minor":{"EUR":-100}}"#);
+        assert!(serde_json::from_str::<Totals>(r#"{"count":1,"sums_minor":{"EUR":"1.5"}}"#).is_err());
+        assert!(serde_json::from_str::<Totals>(r#"{"count":1,"sums_minor":{"EUR":1.5}}"#).is_err());
+    }
+
     #[test]
     fn lower_case_and_long_codes_are_refused() {
         assert!(Currency::parse("eur").is_err());
         assert!(Currency::parse("EURO").is_err());
         assert!(Currency::parse("").is_err());
+    }
+
+    #[test]
+    fn zero_has_no_sign_and_four_digits_are_four() {
+        check("EUR", 0, "EUR 0.00");
+        check("CLF", 12_345, "CLF 1.2345");
+        check("UYW", -1, "UYW -0.0001");
+        check("JPY", -1, "JPY -1");
+    }
+    #[test]
+    fn one_payment_is_not_payments() {
+        let mut totals = Totals::default();
+        assert_eq!(totals.to_string(), "0 payments");
+        totals.add(Currency::parse("EUR").unwrap(), 5);
+        assert_eq!(totals.to_string(), "1 payment, EUR 0.05");
     }
 }

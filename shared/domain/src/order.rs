@@ -257,4 +257,63 @@ mod tests {
         let refused = LossAcceptance::standing(&policy, unknown(), now()).unwrap_err();
         assert!(refused.to_string().contains("ran out"), "{refused}");
     }
+
+    fn totals() -> Totals {
+        let mut totals = Totals::default();
+        totals.add(crate::money::Currency::parse("EUR").unwrap(), 18_107);
+        totals
+    }
+    fn standing(expires_in_seconds: i64) -> Result<LossAcceptance, AcceptanceExpired> {
+        let expires_at = Timestamp::from_second(now().as_second() + expires_in_seconds).unwrap();
+        let policy = StandingAcceptance { accepted_by: "cfo".into(), expires_at, lag_max_seconds: 10 };
+        LossAcceptance::standing(&policy, Price::Exact(totals()), now())
+    }
+
+    #[track_caller]
+    fn says(said: impl fmt::Display, expected: &str) {
+        assert_eq!(said.to_string(), expected);
+    }
+
+    #[test]
+    fn a_price_says_how_sure_it_is() {
+        says(Price::Exact(totals()), "exactly 1 payment, EUR 181.07");
+        says(Price::AtLeast(totals()), "at least 1 payment, EUR 181.07");
+        says(unknown(), "unknown (not counted)");
+    }
+    #[test]
+    fn an_acceptance_says_whose_word_it_is_and_what_it_covers() {
+        says(
+            standing(1).unwrap(),
+            "loss accepted by cfo in the standing policy (lag up to 10 s, until 2026-11-24T14:07:10Z); price exactly 1 payment, EUR 181.07",
+        );
+        says(
+            LossAcceptance::approved("ada", "", now(), unknown()),
+            "loss accepted by ada for this incident; price unknown (not counted)",
+        );
+        says(
+            LossAcceptance::approved("ada", "go", now(), unknown()),
+            "loss accepted by ada for this incident (“go”); price unknown (not counted)",
+        );
+        says(standing(0).unwrap_err(), "the standing acceptance of loss by cfo ran out at 2026-11-24T14:07:09Z");
+        assert_eq!(standing(1).unwrap().price(), &Price::Exact(totals()));
+    }
+    #[test]
+    fn an_order_names_epoch_target_and_whether_loss_is_allowed() {
+        let failover = Failover::new(arn("eu-west-2"), 7, LossAcceptance::approved("ada", "", now(), unknown()));
+        assert_eq!(failover.acceptance().price(), &unknown());
+        let failover = Order::Failover(failover);
+        let switchover = Order::Switchover(Switchover::new(arn("eu-west-1"), arn("eu-west-2"), 8, "ada"));
+        for (order, epoch, loses) in [(&failover, 7, true), (&switchover, 8, false)] {
+            assert_eq!((order.epoch(), order.allows_data_loss()), (epoch, loses));
+            assert_eq!(*order.target(), arn("eu-west-2"));
+        }
+        says(
+            failover,
+            "fail over to arn:aws:rds:eu-west-2:123456789012:cluster:payments-eu-west-2; loss accepted by ada for this incident; price unknown (not counted)",
+        );
+        says(
+            switchover,
+            "switch over to arn:aws:rds:eu-west-2:123456789012:cluster:payments-eu-west-2, asked for by ada",
+        );
+    }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Event;
 use crate::incident::{Incident, Phase, Verb};
 use crate::order::Price;
+use crate::region::one_line;
 use crate::topology::Topology;
 use crate::{Region, Timestamp, age};
 
@@ -132,9 +133,27 @@ impl PageRecord {
     }
 }
 
+/// A headline in characters: what a lock screen shows.
+const HEADLINE_MAX: usize = 240;
+/// A thread's name in characters: with four bytes each, half of a DynamoDB key.
+const THREAD_MAX: usize = 240;
+/// A kind in characters: every guard at once has room in it.
+const KIND_MAX: usize = 500;
+
 /// The page for an event; `None` for what needs no person.
+///
+/// Names and headline are one line each, whatever RDS or a person wrote into the event.
 #[must_use]
 pub fn compose(event: &Event, topology: &Topology) -> Option<Page> {
+    composed(event, topology).map(|page| Page {
+        thread: one_line(&page.thread, THREAD_MAX, 0),
+        kind: one_line(&page.kind, KIND_MAX, 0),
+        headline: one_line(&page.headline, HEADLINE_MAX, 0),
+        ..page
+    })
+}
+
+fn composed(event: &Event, topology: &Topology) -> Option<Page> {
     let cluster = &topology.global_cluster;
     let condition = |subject: &Region, kind: &str, severity, headline: String, body: String| Page {
         thread: format!("{cluster}/{kind}/{subject}"),
@@ -156,15 +175,8 @@ pub fn compose(event: &Event, topology: &Topology) -> Option<Page> {
             format!(
                 "{subject}, as the observer in {observer} puts it together: {quorum}.\n\
                  Holdfast has moved nothing: this is not the picture of a Region that is gone.\n\
-                 Needed from you: find out whether payments are being written in {subject}.\n\
-                 If you decide to promote the other Region, accept the loss by name:\n{}",
-                invoke(
-                    &topology.peer_of(subject).map_or_else(|| subject.clone(), |peer| peer.region.clone()),
-                    &format!(
-                        r#"{{"action":"failover","to":"{}","by":"<you>","override":["quorum","still_heard"]}}"#,
-                        topology.peer_of(subject).map_or("?", |peer| peer.region.as_str())
-                    )
-                )
+                 Needed from you: find out whether payments are being written in {subject}.\n{}",
+                way_out_of(subject, topology)
             ),
         )),
         Event::StandbyDark { subject, proof } => Some(condition(
@@ -195,7 +207,7 @@ pub fn compose(event: &Event, topology: &Topology) -> Option<Page> {
         }),
         Event::DatabaseNotice { event_id, message, meaning, at } => Some(Page {
             thread: format!("{cluster}/{event_id}/{}", at.map_or_else(|| "undated".into(), |at| format!("{at:.0}"))),
-            kind: event_id.clone(),
+            kind: if event_id.trim().is_empty() { "database-notice".into() } else { event_id.clone() },
             rank: 0,
             severity: Severity::Critical,
             headline: format!("{event_id}: {meaning}"),
@@ -217,6 +229,16 @@ pub fn compose(event: &Event, topology: &Topology) -> Option<Page> {
             quiet: Some(Duration::from_secs(600)),
         }),
     }
+}
+
+/// The command that promotes the other Region, for a person who decides to; the witness has none.
+fn way_out_of(subject: &Region, topology: &Topology) -> String {
+    let Some(peer) = topology.peer_of(subject) else {
+        return format!("{subject} holds no data: there is nothing to promote.");
+    };
+    let to = &peer.region;
+    let payload = format!(r#"{{"action":"failover","to":"{to}","by":"<you>","override":["quorum","still_heard"]}}"#);
+    format!("If you decide to promote the other Region, accept the loss by name:\n{}", invoke(to, &payload))
 }
 
 /// The thread, and what all pages of an incident share.
@@ -298,7 +320,7 @@ fn for_incident(incident: &Incident, topology: &Topology) -> Option<Page> {
                 invoke(to, &format!(r#"{{"action":"retry","incident":"{id}","by":"<you>"}}"#))
             ),
         )
-        .map(|failed| Page { kind: format!("Failed:{}", incident.history.len()), ..failed }),
+        .map(|failed| Page { kind: format!("Failed:{}", incident.phase_since()), ..failed }),
         Phase::Restored => Some(writes_work(incident, topology)),
         Phase::Reconciling => page(
             70,

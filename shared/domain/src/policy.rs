@@ -156,3 +156,98 @@ impl Policy {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy {
+        serde_json::from_str("{}").unwrap()
+    }
+    fn acceptance(accepted_by: &str) -> Option<StandingAcceptance> {
+        let expires_at = "2027-06-30T00:00:00Z".parse().unwrap();
+        Some(StandingAcceptance { accepted_by: accepted_by.into(), expires_at, lag_max_seconds: 10 })
+    }
+
+    #[test]
+    fn an_empty_policy_asks_a_person_and_has_the_argued_bounds() {
+        let expected = Policy {
+            mode: Mode::Approve,
+            approve_countdown_seconds: None,
+            standing_acceptance: None,
+            failed_probes: 2,
+            vote_age_max_seconds: 15,
+            lag_age_max_seconds: 180,
+            cooldown_seconds: 1800,
+            writer_lease_seconds: 6,
+            driver_lease_seconds: 10,
+            promotion_slow_seconds: 300,
+        };
+        assert_eq!(policy(), expected);
+        assert_eq!(policy().vote_age_max(), Duration::from_secs(15));
+        assert_eq!(policy().lag_age_max(), Duration::from_secs(180));
+        assert_eq!(policy().driver_lease(), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_mode_is_shown_as_it_is_written() {
+        for (mode, name) in [(Mode::Observe, "observe"), (Mode::Approve, "approve"), (Mode::Auto, "auto")] {
+            assert_eq!(mode.to_string(), name);
+            assert_eq!(serde_json::to_string(&mode).unwrap(), format!("\"{name}\""));
+        }
+    }
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Policy), expected: Option<&str>) {
+        let mut policy = policy();
+        change(&mut policy);
+        let problem = policy.validate().err().map(|problem| problem.to_string());
+        match (&problem, expected) {
+            (Some(problem), Some(expected)) => assert!(problem.contains(expected), "{problem}"),
+            (problem, expected) => assert_eq!(problem.as_deref(), expected),
+        }
+    }
+
+    #[test]
+    fn only_what_goes_on_without_asking_needs_an_acceptance() {
+        let absent = Some("`policy.standing_acceptance` is absent");
+        check(|_| {}, None);
+        check(|policy| policy.mode = Mode::Observe, None);
+        check(|policy| policy.mode = Mode::Auto, absent);
+        check(|policy| policy.approve_countdown_seconds = Some(60), absent);
+        check(
+            |policy| {
+                policy.mode = Mode::Auto;
+                policy.standing_acceptance = acceptance("cfo");
+            },
+            None,
+        );
+    }
+    #[test]
+    fn an_acceptance_is_signed() {
+        let empty = Some("`policy.standing_acceptance.accepted_by` is empty");
+        check(|policy| policy.standing_acceptance = acceptance(" "), empty);
+        check(|policy| policy.standing_acceptance = acceptance("cfo"), None);
+    }
+    #[test]
+    fn every_bound_is_from_a_second_to_a_day() {
+        type Set = fn(&mut Policy, u64);
+        let bounds: [(&str, Set); 6] = [
+            ("failed_probes", |policy, value| policy.failed_probes = u32::try_from(value).unwrap()),
+            ("vote_age_max_seconds", |policy, value| policy.vote_age_max_seconds = value),
+            ("lag_age_max_seconds", |policy, value| policy.lag_age_max_seconds = value),
+            ("writer_lease_seconds", |policy, value| policy.writer_lease_seconds = value),
+            ("driver_lease_seconds", |policy, value| policy.driver_lease_seconds = value),
+            ("promotion_slow_seconds", |policy, value| policy.promotion_slow_seconds = value),
+        ];
+        for (field, set) in bounds {
+            for value in [0, 86_401] {
+                let expected = format!("configuration: `policy.{field}` is {value}; give a number from 1 to 86400");
+                check(|policy| set(policy, value), Some(&expected));
+            }
+            for value in [1, 86_400] {
+                check(|policy| set(policy, value), None);
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arn::ClusterArn;
 use crate::config::ConfigError;
-use crate::region::Region;
+use crate::region::{Region, excerpt};
 
 /// The installation: Regions, clusters, tables and endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +165,11 @@ impl DataRegion {
         }
         for (name, url) in [("liveness_url", &self.liveness_url), ("write_readiness_url", &self.write_readiness_url)] {
             if !url.starts_with("https://") && !url.starts_with("http://") {
-                return Err(ConfigError::new(&field(name), format!("is `{url}`"), "give a full https:// URL"));
+                return Err(ConfigError::new(
+                    &field(name),
+                    format!("is `{}`", excerpt(url)),
+                    "give a full https:// URL",
+                ));
             }
         }
         if self.liveness_url == self.write_readiness_url {
@@ -184,8 +188,123 @@ fn check_topic(field: &str, arn: &str, region: &Region) -> Result<(), ConfigErro
         ["arn", _, "sns", there, _, name] if *there == region.as_str() && !name.is_empty() => Ok(()),
         _ => Err(ConfigError::new(
             field,
-            format!("is `{arn}`"),
+            format!("is `{}`", excerpt(arn)),
             "give an SNS topic of this Region, like arn:aws:sns:eu-west-2:123456789012:holdfast-pages",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn topology() -> Topology {
+        Config::parse(include_str!("../../../events/config.example.json")).unwrap().topology
+    }
+    fn region(code: &str) -> Region {
+        Region::new(code).unwrap()
+    }
+
+    #[test]
+    fn each_data_region_is_the_others_peer_and_the_witness_has_none() {
+        let topology = topology();
+        let peer = |code: &str| topology.peer_of(&region(code)).map(|data| data.region.to_string());
+        assert_eq!(peer("eu-west-1").as_deref(), Some("eu-west-2"));
+        assert_eq!(peer("eu-west-2").as_deref(), Some("eu-west-1"));
+        assert_eq!(peer("eu-central-1"), None);
+        assert_eq!(topology.data_region(&region("eu-west-2")).unwrap().region, region("eu-west-2"));
+        assert_eq!(topology.data_region(&region("eu-central-1")), None);
+    }
+
+    #[test]
+    fn a_cluster_is_known_by_its_arn() {
+        let topology = topology();
+        let owner = |arn: &str| topology.data_region_of_cluster(&ClusterArn::parse(arn).unwrap());
+        for data in &topology.data_regions {
+            assert_eq!(owner(&data.cluster_arn.to_string()), Some(data));
+        }
+        assert_eq!(owner("arn:aws:rds:eu-west-1:123456789012:cluster:another"), None);
+    }
+
+    #[test]
+    fn all_three_regions_observe_data_regions_first() {
+        let topology = topology();
+        let observers: Vec<&str> = topology.observers().map(Region::as_str).collect();
+        assert_eq!(observers, ["eu-west-1", "eu-west-2", "eu-central-1"]);
+    }
+
+    #[test]
+    fn a_page_is_tried_at_home_first_and_never_where_it_must_not_be() {
+        let topics = |here: &str, avoid: Option<&str>| -> Vec<String> {
+            let avoid = avoid.map(region);
+            topology().page_topics(&region(here), avoid.as_ref()).into_iter().map(|(_, topic)| topic).collect()
+        };
+        let topic = |code: &str| format!("arn:aws:sns:{code}:123456789012:holdfast-pages");
+        assert_eq!(topics("eu-west-1", None), ["eu-west-1", "eu-central-1", "eu-west-2"].map(topic));
+        assert_eq!(topics("eu-central-1", Some("eu-west-1")), ["eu-central-1", "eu-west-2"].map(topic));
+        assert_eq!(topics("eu-west-2", Some("eu-west-2")), ["eu-central-1", "eu-west-1"].map(topic));
+    }
+
+    #[test]
+    fn a_ledger_without_a_port_listens_where_postgresql_does() {
+        let access: LedgerAccess = serde_json::from_str(r#"{"database":"payments","user":"holdfast"}"#).unwrap();
+        assert_eq!(access.port, 5432);
+    }
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Topology), expected: Option<&str>) {
+        let mut topology = topology();
+        change(&mut topology);
+        let problem = topology.validate().err().map(|problem| problem.to_string());
+        match (&problem, expected) {
+            (Some(problem), Some(expected)) => assert!(problem.contains(expected), "{problem}"),
+            (problem, expected) => assert_eq!(problem.as_deref(), expected),
+        }
+    }
+
+    #[test]
+    fn one_region_twice_is_not_two() {
+        check(
+            |topology| topology.data_regions[1] = topology.data_regions[0].clone(),
+            Some("`topology.data_regions` names eu-west-1 twice; name two different Regions"),
+        );
+    }
+    #[test]
+    fn a_url_is_a_whole_one() {
+        for (url, expected) in [
+            ("http://eu-west-1.internal/healthz", None),
+            ("https://eu-west-1.internal/healthz", None),
+            (
+                "eu-west-1.internal/healthz",
+                Some("`topology.data_regions[0].liveness_url` is `eu-west-1.internal/healthz`"),
+            ),
+        ] {
+            check(|topology| topology.data_regions[0].liveness_url = url.into(), expected);
+        }
+    }
+    #[test]
+    fn a_topic_is_an_sns_topic_with_a_name() {
+        for topic in ["arn:aws:sns:eu-central-1:123456789012:", "arn:aws:sqs:eu-central-1:123456789012:x", "pages"] {
+            let expected = format!("`topology.witness.page_topic_arn` is `{topic}`; give an SNS topic of this Region");
+            check(|topology| topology.witness.page_topic_arn = topic.into(), Some(&expected));
+        }
+    }
+    #[test]
+    fn nothing_is_nameless() {
+        type Text = fn(&mut Topology) -> &mut String;
+        let texts: [(&str, Text); 6] = [
+            ("global_cluster", |topology| &mut topology.global_cluster),
+            ("writer_endpoint", |topology| &mut topology.writer_endpoint),
+            ("coordination_table", |topology| &mut topology.coordination_table),
+            ("event_bus", |topology| &mut topology.event_bus),
+            ("ledger.database", |topology| &mut topology.ledger.database),
+            ("ledger.user", |topology| &mut topology.ledger.user),
+        ];
+        for (field, text) in texts {
+            let expected = format!("configuration: `topology.{field}` is empty; give its name");
+            check(|topology| *text(topology) = " ".into(), Some(&expected));
+        }
+        check(|_| {}, None);
     }
 }

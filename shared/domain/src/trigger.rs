@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use aws_lambda_events::cloudwatch_alarms::CloudWatchAlarm;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::sns::SnsEvent;
 use serde::{Deserialize, Serialize};
@@ -12,7 +11,7 @@ use serde_json::Value;
 
 use crate::blocked::Guard;
 use crate::event::{self, Event};
-use crate::region::excerpt;
+use crate::region::{excerpt, one_line};
 use crate::{Region, Timestamp};
 
 /// The most that Lambda hands over asynchronously (LAM gettingstarted-limits page).
@@ -268,7 +267,7 @@ fn unnamed(found: &str) -> TriggerError {
 }
 
 fn malformed(kind: &'static str) -> impl Fn(serde_json::Error) -> TriggerError {
-    move |problem| TriggerError::Malformed { kind, problem: problem.to_string() }
+    move |problem| TriggerError::Malformed { kind, problem: one_line(&problem.to_string(), 120, 460) }
 }
 
 fn manual(mut value: Value) -> Result<Trigger, TriggerError> {
@@ -336,17 +335,18 @@ fn alarm_message(value: Value) -> Result<Trigger, TriggerError> {
 }
 
 fn alarm_action(value: Value) -> Result<Trigger, TriggerError> {
-    let kind = "the alarm action";
-    let alarm: CloudWatchAlarm<Value, Value> = serde_json::from_value(value).map_err(malformed(kind))?;
-    let Some(state) = alarm.alarm_data.state else {
-        return Err(TriggerError::Malformed { kind, problem: "`alarmData.state` is missing".into() });
-    };
-    let value = serde_json::to_value(&state.value).map_err(malformed(kind))?;
-    let state_value = serde_json::from_value(value).map_err(malformed(kind))?;
-    Ok(Trigger::Alarm(Alarm { name: alarm.alarm_data.alarm_name, state: state_value, reason: state.reason }))
+    let action: AlarmAction = serde_json::from_value(value).map_err(malformed("the alarm action"))?;
+    Ok(Trigger::Alarm(action.alarm_data.into()))
 }
 
-/// The detail of "CloudWatch Alarm State Change".
+/// An alarm's Lambda action. Its own shape and not `CloudWatchAlarm`, which reads an absent state as `OK`: absence is unknown.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AlarmAction {
+    alarm_data: AlarmStateChange,
+}
+
+/// The detail of "CloudWatch Alarm State Change", and the data of an alarm's Lambda action.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AlarmStateChange {
@@ -359,6 +359,12 @@ struct AlarmStateDetail {
     value: AlarmState,
     #[serde(default)]
     reason: String,
+}
+
+impl From<AlarmStateChange> for Alarm {
+    fn from(change: AlarmStateChange) -> Self {
+        Self { name: change.alarm_name, state: change.state.value, reason: change.state.reason }
+    }
 }
 
 /// The detail of an RDS event.
@@ -391,8 +397,7 @@ fn event_bridge(value: Value) -> Result<Trigger, TriggerError> {
         ("aws.cloudwatch", "CloudWatch Alarm State Change") => {
             let change: AlarmStateChange =
                 serde_json::from_value(event.detail).map_err(malformed("the alarm state change"))?;
-            let AlarmStateChange { alarm_name: name, state: AlarmStateDetail { value: state, reason } } = change;
-            Ok(Trigger::Alarm(Alarm { name, state, reason }))
+            Ok(Trigger::Alarm(change.into()))
         }
         ("aws.rds", _) => {
             let detail: RdsDetail = serde_json::from_value(event.detail).map_err(malformed("the RDS event"))?;

@@ -208,4 +208,59 @@ mod tests {
         assert_eq!(series.failing_since, None);
         assert_eq!(series.last_ok, Some(at(2)));
     }
+
+    /// Failures in a row of liveness and of write readiness after a success, and what they look like when two make a vote.
+    #[test]
+    fn the_whole_table_of_appearances() {
+        use Appearance::{Alive, Dark, Grey, Wavering};
+        let table = [
+            [Alive, Wavering, Grey, Grey],
+            [Wavering, Wavering, Wavering, Wavering],
+            [Grey, Wavering, Dark, Dark],
+            [Grey, Wavering, Dark, Dark],
+        ];
+        let row = |failures: usize| [&[true][..], &vec![false; failures]].concat();
+        for (liveness, appearances) in table.into_iter().enumerate() {
+            for (write_readiness, expected) in appearances.into_iter().enumerate() {
+                check(&row(liveness), &row(write_readiness), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_region_probed_for_one_thing_only_wavers_whatever_that_says() {
+        check(&[], &[true], Appearance::Wavering);
+        check(&[false, false], &[], Appearance::Wavering);
+        check(&[], &[false, false], Appearance::Wavering);
+        check(&[false, false], &[false, false], Appearance::Dark);
+    }
+
+    #[test]
+    fn the_trouble_began_with_the_first_failure_of_either() {
+        let since = |liveness: &[bool], write_readiness: &[bool]| {
+            let (liveness, write_readiness) = (series(liveness), series(write_readiness));
+            Sighting { liveness, write_readiness, beat: None }.failing_since()
+        };
+        assert_eq!(since(&[true, true], &[true]), None);
+        assert_eq!(since(&[true, false, false], &[true, true, false]), Some(at(1)));
+        assert_eq!(since(&[true, true, false], &[false, false, false]), Some(at(0)));
+        assert_eq!(since(&[true], &[true, false]), Some(at(1)));
+        assert_eq!(since(&[true, false], &[true]), Some(at(1)));
+    }
+
+    #[test]
+    fn a_failure_keeps_the_last_success_and_says_why() {
+        let series = series(&[true, false, false]);
+        let last_error = Some("timed out".to_owned());
+        let expected = ProbeSeries { failures: 2, failing_since: Some(at(1)), last_ok: Some(at(0)), last_error };
+        assert_eq!(series, expected);
+    }
+
+    #[test]
+    fn an_appearance_is_a_word() {
+        use Appearance::{Alive, Dark, Grey, Wavering};
+        for (appearance, word) in [(Alive, "alive"), (Wavering, "wavering"), (Grey, "grey"), (Dark, "dark")] {
+            assert_eq!(appearance.to_string(), word);
+        }
+    }
 }

@@ -277,6 +277,8 @@ impl Scenario {
             promotion: aws_promotion,
             payment_every,
             payments_until: self.length.saturating_sub(Duration::from_secs(30)),
+            // Runs that look at safety and not at milliseconds need nobody who only reads.
+            readers: payment_every < Duration::from_secs(1),
             ..Setup::standard(seed)
         };
         (self.setup)(&mut setup);

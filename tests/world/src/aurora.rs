@@ -190,6 +190,13 @@ impl World {
         }
     }
 
+    /// The secondary has every row of the writer.
+    pub(crate) fn is_in_sync(&self, writer: Region, secondary: Region) -> bool {
+        let state = self.state();
+        let rows = |region| state.rds.global.as_ref()?.member(region).map(|member| member.volume.rows.len());
+        rows(writer) == rows(secondary)
+    }
+
     pub(crate) fn replicate_everything(&self) {
         self.replicate_until(self.elapsed());
     }

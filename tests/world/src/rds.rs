@@ -422,17 +422,28 @@ impl World {
                 // All that was committed is replicated before the roles change.
                 Some(promotion) => world.after(promotion, move |world| {
                     world.replicate_everything();
-                    world.finish_promotion(from, to, "RDS-EVENT-0185");
-                }),
-                // It waits to sync with a primary that is gone, and is given up after minutes.
-                None => world.after(Duration::from_secs(300), move |world| {
-                    if let Some(global) = world.state().rds.global.as_mut() {
-                        global.operation = None;
-                        global.status = "available";
+                    if world.is_in_sync(from, to) {
+                        world.finish_promotion(from, to, "RDS-EVENT-0185");
+                    } else {
+                        world.cancel_switchover(from, to);
                     }
-                    world.rds_event(to, "RDS DB Cluster Event", "RDS-EVENT-0186", "Global switchover was cancelled");
                 }),
+                None => world.cancel_switchover(from, to),
             }
+        });
+    }
+
+    /// It waits to sync with a primary that is gone, and is given up after minutes.
+    fn cancel_switchover(&self, from: Region, to: Region) {
+        self.after(Duration::from_secs(300), move |world| {
+            if let Some(global) = world.state().rds.global.as_mut() {
+                global.operation = None;
+                global.status = "available";
+                if let Some(old) = global.member_mut(from) {
+                    old.writes_blocked = false;
+                }
+            }
+            world.rds_event(to, "RDS DB Cluster Event", "RDS-EVENT-0186", "Global switchover was cancelled");
         });
     }
 

@@ -145,3 +145,71 @@ fn a_dark_standby_is_a_page_although_nothing_is_promoted() {
     let page = compose(&Event::StandbyDark { subject: region("eu-west-2"), proof }, &topology()).unwrap();
     assert_eq!(page.severity, Severity::Critical);
 }
+
+/// Found by fuzzing: RDS's words and a person's comment went into the headline as they were.
+#[test]
+fn a_headline_is_one_line_whatever_was_written_into_the_event() {
+    let mut incident = incident(Phase::Failed);
+    incident.history[0].sentence = format!("failed:\nNeeded from you:\u{2028}{}", "nothing ".repeat(100));
+    let page = compose(&Event::IncidentAdvanced { incident: Box::new(incident) }, &topology()).unwrap();
+    assert!(
+        page.headline.starts_with("failover to eu-west-2 cannot go on without you: failed: Needed from you: nothing")
+    );
+    assert!(page.headline.ends_with('…') && page.headline.chars().count() == 241, "{}", page.headline);
+}
+
+/// A thread is part of a key in the coordination table, and a kind is listed in what is remembered of it.
+#[test]
+fn a_thread_and_a_kind_are_short_and_one_line_whatever_was_written_into_the_event() {
+    let event_id = format!("a\nb{}", "x".repeat(1000));
+    let notice = Event::DatabaseNotice { event_id, message: "m".into(), meaning: "n".into(), at: None };
+    let page = compose(&notice, &topology()).unwrap();
+    assert!(page.thread.starts_with("payments-global/a bxxx") && page.thread.chars().count() == 241, "{}", page.thread);
+    assert!(page.kind.starts_with("a bxxx") && page.kind.chars().count() == 501, "{}", page.kind);
+}
+
+/// Found by fuzzing: a page without a kind is remembered under no name.
+#[test]
+fn a_notice_without_an_id_still_has_a_kind() {
+    let notice = |event_id: &str| Event::DatabaseNotice {
+        event_id: event_id.into(),
+        message: "m".into(),
+        meaning: "look".into(),
+        at: None,
+    };
+    assert_eq!(compose(&notice(" "), &topology()).unwrap().kind, "database-notice");
+    assert_eq!(compose(&notice("RDS-EVENT-0391"), &topology()).unwrap().kind, "RDS-EVENT-0391");
+}
+
+/// Found by fuzzing: a doubt about the witness told a person to promote the Region `?`.
+#[test]
+fn a_doubt_about_the_witness_offers_no_promotion() {
+    let doubt = |subject: &str| Event::RegionDoubtful {
+        subject: region(subject),
+        observer: region("eu-west-2"),
+        quorum: Quorum::Grey { since: None },
+    };
+    let page = compose(&doubt("eu-central-1"), &topology()).unwrap();
+    assert!(!page.body.contains("failover") && page.body.contains("eu-central-1 holds no data"), "{}", page.body);
+    let page = compose(&doubt("eu-west-1"), &topology()).unwrap();
+    assert!(page.body.contains(r#"--payload '{"action":"failover","to":"eu-west-2","by":"<you>""#), "{}", page.body);
+}
+
+/// The number of milestones named a failure, and stops rising when the history is full: later failures were taken for the first.
+#[test]
+fn each_failure_of_a_long_incident_is_paged() {
+    let mut incident = incident(Phase::Blocked);
+    for second in 0..100 {
+        incident.advance(Phase::Blocked, at(second), "still".into()).unwrap();
+    }
+    let mut failed_at = |second: i64| {
+        incident.phase = Phase::Proving;
+        incident.advance(Phase::Failed, at(second), "failed".into()).unwrap();
+        compose(&Event::IncidentAdvanced { incident: Box::new(incident.clone()) }, &topology()).unwrap()
+    };
+    let record = failed_at(200).remembered(None, at(200));
+    assert_eq!(failed_at(300).delivery(Some(&record), at(300)), Delivery::Send);
+}
+
+mod delivery;
+mod wording;

@@ -528,4 +528,7 @@ fn closing_names_what_is_not_clean() {
     assert_eq!(names(&[Guard::LedgerClean, Guard::InDoubtEmpty, Guard::OldVolume]), [Guard::Redundancy]);
 }
 
+mod guard_evidence;
 mod properties;
+mod sentences;
+mod steps;

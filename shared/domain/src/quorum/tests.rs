@@ -43,6 +43,21 @@ fn vote(observer: &str, liveness: u32, write_readiness: u32) -> ReceivedVote {
     ReceivedVote { vote, seen_to_advance: false }
 }
 
+/// The same by a clock that is so many seconds behind, or so long ago.
+fn earlier(mut received: ReceivedVote, seconds: i64) -> ReceivedVote {
+    let shift = |at: Timestamp| at.checked_sub(Duration::from_secs(seconds.unsigned_abs())).unwrap();
+    received.vote.at = shift(received.vote.at);
+    for sighting in received.vote.subjects.values_mut() {
+        for series in [&mut sighting.liveness, &mut sighting.write_readiness] {
+            series.failing_since = series.failing_since.map(shift);
+        }
+        if let Some(beat) = &mut sighting.beat {
+            beat.unchanged_since = shift(beat.unchanged_since);
+        }
+    }
+    received
+}
+
 fn own_vote(sequence: u64) -> ReceivedVote {
     let mut own = vote("eu-west-1", 0, 0);
     own.vote.sequence = sequence;
@@ -93,12 +108,7 @@ fn a_stale_vote_is_unknown_and_not_alive() {
 
 #[test]
 fn a_vote_that_was_seen_to_advance_is_fresh_whatever_the_clocks_say() {
-    let mut skewed = vote("eu-central-1", 2, 2);
-    skewed.vote.at = at(-31);
-    let sighting = skewed.vote.subjects.get_mut(&dublin()).unwrap();
-    sighting.liveness.failing_since = Some(at(-38));
-    sighting.write_readiness.failing_since = Some(at(-38));
-    sighting.beat = Some(Beat { when_first_failed: 100, sequence: 100, unchanged_since: at(-36) });
+    let mut skewed = earlier(vote("eu-central-1", 2, 2), 30);
     skewed.seen_to_advance = true;
     check(&[vote("eu-west-2", 2, 2), skewed], |quorum| matches!(quorum, Quorum::Dark(_)));
 }
@@ -180,6 +190,86 @@ fn dark_for_one_and_grey_for_the_other_is_grey() {
 #[test]
 fn both_alive_is_alive() {
     check(&[vote("eu-west-2", 0, 0), vote("eu-central-1", 0, 0)], |quorum| matches!(quorum, Quorum::Alive));
+}
+
+#[test]
+fn one_alone_is_named_whichever_of_the_two_it_is() {
+    check(
+        &[vote("eu-west-2", 0, 0), vote("eu-central-1", 0, 2)],
+        |quorum| matches!(quorum, Quorum::Split { against, in_favour } if against.as_str() == "eu-central-1" && in_favour.as_str() == "eu-west-2"),
+    );
+}
+
+#[test]
+fn a_vote_of_the_greatest_age_still_counts() {
+    let old = earlier(vote("eu-central-1", 2, 2), 14);
+    check(
+        &[vote("eu-west-2", 2, 2), old],
+        |quorum| matches!(quorum, Quorum::Dark(proof) if proof.oldest_vote_age.as_secs() == 15),
+    );
+}
+
+#[test]
+fn an_observer_that_did_not_look_is_no_witness() {
+    let mut idle = vote("eu-central-1", 0, 0);
+    idle.vote.subjects.clear();
+    check(
+        &[vote("eu-west-2", 2, 2), idle],
+        |quorum| matches!(quorum, Quorum::Unknown { why, .. } if why == "eu-central-1 has not probed eu-west-1"),
+    );
+}
+
+#[test]
+fn two_observers_outside_are_needed_however_many_regions_there_are() {
+    let quorum = verdict(&dublin(), &observers()[..2], &[vote("eu-west-2", 2, 2)], &policy(), at(0));
+    assert_eq!(quorum.to_string(), "no quorum: 1 observers stand outside eu-west-1; two are needed");
+}
+
+#[test]
+fn the_trouble_began_when_the_first_of_them_saw_it() {
+    for (one, other, expected) in [(-19, -17, -19), (-17, -19, -19)] {
+        let since = |observer: &str, second: i64| {
+            let mut received = vote(observer, 2, 2);
+            let sighting = received.vote.subjects.get_mut(&dublin()).unwrap();
+            sighting.liveness.failing_since = Some(at(second));
+            received
+        };
+        let votes = [since("eu-west-2", one), since("eu-central-1", other)];
+        let Quorum::Dark(proof) = verdict(&dublin(), &observers(), &votes, &policy(), at(0)) else {
+            panic!("not dark")
+        };
+        assert_eq!(proof.since, at(expected));
+    }
+}
+
+#[track_caller]
+fn says(quorum: Quorum, expected: &str) {
+    assert_eq!(quorum.to_string(), expected);
+}
+
+#[test]
+fn every_verdict_has_its_sentence() {
+    let proof = DarkProof {
+        observers: vec![region("eu-west-2"), region("eu-central-1")],
+        since: at(-7),
+        oldest_vote_age: Duration::from_secs(3),
+    };
+    says(
+        Quorum::Dark(proof),
+        "unreachable from eu-west-2 and eu-central-1 since 2027-01-15T07:59:53Z, oldest vote 3 s old",
+    );
+    says(
+        Quorum::StillHeard { beats_since: 5 },
+        "unreachable for the others, yet it has written 5 votes since: it is cut off from them, not dark",
+    );
+    says(Quorum::Grey { since: None }, "it answers but cannot write");
+    says(
+        Quorum::Split { against: region("eu-west-2"), in_favour: region("eu-central-1") },
+        "eu-west-2 alone cannot use it, eu-central-1 can: the path from eu-west-2 is at fault",
+    );
+    says(Quorum::Wavering, "probes have begun to fail, not yet often enough");
+    says(Quorum::Alive, "alive and writing, as both other Regions see it");
+    says(Quorum::Unknown { why: "dark".into(), evidence_age: None }, "no quorum: dark");
 }
 
 fn any_vote(observer: &'static str) -> impl Strategy<Value = Option<ReceivedVote>> {

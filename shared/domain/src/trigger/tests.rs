@@ -148,6 +148,79 @@ fn an_sns_message_that_is_not_json_is_quoted() {
     refused(sns("Hello from the console").as_bytes(), &["SNS envelope", "Hello from the console"]);
 }
 
+/// Found by fuzzing: serde quotes a field or a value whole, with its line breaks, and a megabyte of it was paged.
+#[test]
+fn a_refusal_quotes_a_little_of_what_was_sent_in_one_line() {
+    let long = format!("a\\n{}", "x".repeat(100_000));
+    for payload in [
+        format!(r#"{{"action":"{long}"}}"#),
+        format!(r#"{{"action":"approve","incident":"e7","by":"ada","override":["{long}"]}}"#),
+        format!(r#"{{"action":"failover","to":"eu-west-2","by":"ada","{long}":1}}"#),
+        format!(r#"{{"source":"holdfast","detail-type":"x","detail":{{"event":"{long}"}}}}"#),
+    ] {
+        refused(payload.as_bytes(), &["a x", "…", "expected"]);
+    }
+}
+
+/// Found by fuzzing: the AWS crate reads an alarm action without a state's value as `OK`. Absence is unknown.
+#[test]
+fn an_alarm_action_without_a_value_is_not_ok() {
+    refused(br#"{"alarmData":{"alarmName":"dublin","state":{"reason":"r"}}}"#, &["the alarm action", "value"]);
+    refused(br#"{"alarmData":{"alarmName":"dublin"}}"#, &["the alarm action", "state"]);
+    check(
+        r#"{"alarmData":{"alarmName":"dublin","state":{"value":"ALARM"}}}"#,
+        |it| matches!(it, [Trigger::Alarm(alarm)] if alarm.state == AlarmState::Alarm && alarm.name == "dublin"),
+    );
+}
+
+#[test]
+fn a_payload_of_exactly_a_megabyte_is_read() {
+    let request = r#"{"action":"status"}"#;
+    check(&format!("{request}{}", " ".repeat(PAYLOAD_MAX_BYTES - request.len())), |it| {
+        matches!(it, [Trigger::Manual(_)])
+    });
+}
+
+#[test]
+fn envelopes_nest_three_deep_and_no_deeper() {
+    let nested = |depth: usize| format!("{}{ALARM_MESSAGE}{}", "[".repeat(depth), "]".repeat(depth));
+    check(&nested(3), |it| matches!(it, [Trigger::Alarm(_)]));
+    refused(nested(4).as_bytes(), &["a list inside too many envelopes"]);
+    check(&sns(&sns(&sns(ALARM_MESSAGE))), |it| matches!(it, [Trigger::Alarm(_)]));
+    refused(sns(&sns(&sns(&sns(ALARM_MESSAGE)))).as_bytes(), &["an SNS message inside too many envelopes"]);
+    refused(sns(&nested(3)).as_bytes(), &["a list inside too many envelopes"]);
+}
+
+#[test]
+fn an_alarm_message_has_name_and_state() {
+    refused(br#"{"AlarmName":"dublin"}"#, &["an object with the fields [AlarmName]"]);
+    refused(br#"{"NewStateValue":"ALARM"}"#, &["an object with the fields [NewStateValue]"]);
+}
+
+#[test]
+fn a_person_who_asks_has_a_name() {
+    for by in ["", " ", "<you>", "Ada <ada@example.com>"] {
+        let request = format!(r#"{{"action":"freeze","by":"{by}","reason":"r"}}"#);
+        refused(request.as_bytes(), &["`by` must name the person who asks"]);
+    }
+    check(
+        r#"{"action":"freeze","by":"ada","reason":"r"}"#,
+        |it| matches!(it, [Trigger::Manual(Manual { action: Action::Freeze { by, .. }, .. })] if by == "ada"),
+    );
+}
+
+#[test]
+fn what_arrives_keeps_its_words() {
+    let change = r#"{"source":"aws.cloudwatch","detail-type":"CloudWatch Alarm State Change","detail":{"alarmName":"dublin","state":{"value":"OK","reason":"r"}}}"#;
+    let alarm = Alarm { name: "dublin".into(), state: AlarmState::Ok, reason: "r".into() };
+    assert_eq!(Trigger::parse(change.as_bytes()), Ok(vec![Trigger::Alarm(alarm)]));
+    let schedule = r#"{"source":"aws.scheduler","detail-type":"Scheduled Event","resources":["a","b"],"detail":{}}"#;
+    assert_eq!(Trigger::parse(schedule.as_bytes()), Ok(vec![Trigger::Schedule { rule: "a".into() }]));
+    let rds = r#"{"source":"aws.rds","detail-type":"RDS DB Cluster Event","detail":{"EventID":"RDS-EVENT-0390","SourceIdentifier":"payments"}}"#;
+    let event = RdsEvent { id: "RDS-EVENT-0390".into(), source: "payments".into(), message: String::new(), at: None };
+    assert_eq!(Trigger::parse(rds.as_bytes()), Ok(vec![Trigger::Rds(event)]));
+}
+
 mod anything {
     use proptest::prelude::*;
 

@@ -73,9 +73,13 @@ impl Plan {
             },
             faults: Vec::new(),
         };
-        plan.draw_story(&mut dice);
+        let begins = dice.between(11_000, 40_000);
+        plan.draw_story(&mut dice, begins);
         for _ in 0..dice.below(5) {
-            plan.draw_side_fault(&mut dice);
+            // Half of what goes wrong besides goes wrong while it matters most.
+            let matters = dice.one_in(2);
+            let at = if matters { begins + dice.between(0, 22_000) } else { dice.between(0, 70_000) };
+            plan.draw_side_fault(&mut dice, at);
         }
         plan.faults.sort_by_key(|fault| fault.from);
         plan
@@ -88,8 +92,7 @@ impl Plan {
     }
 
     /// What the night is about.
-    fn draw_story(&mut self, dice: &mut Dice) {
-        let begins = dice.between(11_000, 40_000);
+    fn draw_story(&mut self, dice: &mut Dice, begins: Duration) {
         match dice.below(100) {
             0..=39 => self.add(begins, None, Trouble::Dark(self.primary)),
             40..=53 => self.add(begins, Some(dice.between(3_000, 65_000)), Trouble::Dark(self.primary)),
@@ -129,8 +132,7 @@ impl Plan {
     }
 
     /// What goes wrong besides.
-    fn draw_side_fault(&mut self, dice: &mut Dice) {
-        let begins = dice.between(0, 70_000);
+    fn draw_side_fault(&mut self, dice: &mut Dice, begins: Duration) {
         let lasts = dice.between(2_000, 30_000);
         let region = dice.pick(&REGIONS);
         let data = dice.pick(&[self.primary, self.standby(), self.standby()]);
@@ -139,7 +141,7 @@ impl Plan {
         let at = if function == promote_aurora::FUNCTION { data } else { region };
         match dice.below(25) {
             0..=6 => {
-                let service = dice.pick(&["rds", "rds", "dynamodb", "events", "sns", "monitoring"]);
+                let service = dice.pick(&["rds", "rds", "dynamodb", "dynamodb", "events", "sns", "monitoring"]);
                 let to = if service == "rds" { data } else { region };
                 let permille = dice.pick(&[200, 500, 1000]);
                 let effect = dice.effect(service);

@@ -1,0 +1,61 @@
+//! What is sent, to the second and to the rank.
+
+use super::*;
+
+fn page(rank: u8, quiet: Option<u64>) -> Page {
+    Page {
+        thread: "payments/e7".into(),
+        kind: "this".into(),
+        rank,
+        severity: Severity::Info,
+        headline: "h".into(),
+        body: "b".into(),
+        avoid: None,
+        quiet: quiet.map(Duration::from_secs),
+    }
+}
+
+/// Judges a page of `rank` against a record that holds `sent` and was last heard of `seconds` ago.
+#[track_caller]
+fn check(rank: u8, quiet: Option<u64>, highest_rank: u8, sent: &str, seconds: i64, expected: Delivery) {
+    let sent = BTreeSet::from([sent.to_owned()]);
+    let record = PageRecord { version: 1, highest_rank, sent, claimed: BTreeSet::new(), last_heard: at(0) };
+    assert_eq!(page(rank, quiet).delivery(Some(&record), at(seconds)), expected);
+}
+
+#[test]
+fn a_condition_is_a_new_one_only_after_the_whole_quiet_time() {
+    check(0, Some(600), 0, "this", 60, Delivery::Skip);
+    check(0, Some(600), 0, "this", 61, Delivery::Heard);
+    check(0, Some(600), 0, "this", 600, Delivery::Heard);
+    check(0, Some(600), 0, "this", 601, Delivery::Send);
+}
+#[test]
+fn another_condition_of_the_thread_is_sent_at_once() {
+    check(0, Some(600), 0, "that", 0, Delivery::Send);
+    check(0, Some(600), 90, "that", 0, Delivery::Send);
+}
+#[test]
+fn only_a_settled_incident_overtakes_and_only_what_ranks_lower() {
+    check(10, None, 59, "that", 0, Delivery::Send);
+    check(10, None, 60, "that", 0, Delivery::Skip);
+    check(59, None, 60, "that", 0, Delivery::Skip);
+    check(60, None, 60, "that", 0, Delivery::Send);
+    check(70, None, 60, "that", 0, Delivery::Send);
+    check(70, None, 60, "this", 0, Delivery::Skip);
+    check(10, None, 20, "this", 0, Delivery::Skip);
+}
+
+#[test]
+fn a_record_only_rises() {
+    let claimed = page(20, None).claimed(None, at(5));
+    let this = BTreeSet::from(["this".to_owned()]);
+    let expected =
+        PageRecord { version: 1, highest_rank: 0, sent: BTreeSet::new(), claimed: this.clone(), last_heard: at(5) };
+    assert_eq!(claimed, expected);
+    let expected = PageRecord { version: 2, highest_rank: 20, sent: this, claimed: BTreeSet::new(), last_heard: at(9) };
+    let sent = page(20, None).remembered(Some(claimed), at(9));
+    assert_eq!(sent, expected);
+    let late = page(10, None).remembered(Some(sent), at(7));
+    assert_eq!(late, PageRecord { version: 3, ..expected });
+}

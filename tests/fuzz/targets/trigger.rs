@@ -1,0 +1,7 @@
+//! What starts a function.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|payload: &[u8]| {
+    holdfast_fuzz::trigger(payload);
+});
