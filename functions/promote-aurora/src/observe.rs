@@ -6,11 +6,12 @@ use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, 
 use holdfast_aws::Failure;
 use holdfast_aws::failure::causes;
 use holdfast_domain::arn::ClusterArn;
-use holdfast_domain::incident::{ClusterState, Incident, Phase};
+use holdfast_domain::incident::{ClusterState, Incident, Phase, Verb};
 use holdfast_domain::lag::Lag;
-use holdfast_domain::order::Price;
+use holdfast_domain::price::Price;
 use holdfast_domain::promotion::{Facts, Observed};
 use holdfast_domain::quorum::{Quorum, ReceivedVote, verdict};
+use holdfast_domain::replication::ReplicationRecord;
 use holdfast_domain::vote::Vote;
 use holdfast_domain::{Region, Timestamp, age, distance};
 
@@ -21,6 +22,8 @@ use crate::rds::Rds;
 const VOTE_LOOKS_MAX: usize = 7;
 /// How far back the lag metric is looked for. It has one point a minute.
 const LAG_WINDOW: Duration = Duration::from_secs(900);
+/// A price that is younger than this need not be counted again before RDS is asked.
+const PRICE_FRESH: Duration = Duration::from_secs(10);
 
 impl Run<'_> {
     /// Everything that the incident's phase makes worth knowing.
@@ -38,7 +41,8 @@ impl Run<'_> {
             global_cluster: Observed::Unseen { why: unneeded() },
             target_cluster: Observed::Unseen { why: unneeded() },
             lag: Lag::Unknown { why: unneeded() },
-            price: Price::Unknown { why: "attempts are not yet compared with the standby's ledger".into() },
+            price: Price::Unknown { why: unneeded() },
+            replication: Observed::Unseen { why: unneeded() },
             promoted_at: state.promoted_at.get(&incident.to).copied(),
             freeze: state.freeze.clone(),
             source,
@@ -47,13 +51,15 @@ impl Run<'_> {
         let rds = Rds::in_region(&self.startup.sdk, &self.startup.region);
         match incident.phase {
             Phase::Suspected | Phase::Confirmed | Phase::AwaitingApproval | Phase::Blocked => {
-                let (quorum, global_cluster, target_cluster, lag) = tokio::join!(
+                let (quorum, global_cluster, target_cluster, lag, price, replication) = tokio::join!(
                     self.quorum(&incident.from),
                     rds.global_cluster(&topology.global_cluster),
                     rds.target_cluster(&facts.target),
-                    self.lag(&facts.target, &incident.from)
+                    self.lag(&facts.target, &incident.from),
+                    self.fresh_price(incident),
+                    self.replication(incident)
                 );
-                facts = Facts { quorum, global_cluster, target_cluster, lag, ..facts };
+                facts = Facts { quorum, global_cluster, target_cluster, lag, price, replication, ..facts };
             }
             Phase::Promoting => {
                 facts.global_cluster = rds.global_cluster(&topology.global_cluster).await;
@@ -61,10 +67,39 @@ impl Run<'_> {
                     facts.target_cluster = rds.target_cluster(&facts.target).await;
                 }
             }
-            Phase::Restored | Phase::Reconciling => facts.quorum = self.quorum(&incident.from).await,
+            Phase::Restored => {
+                let counted = incident.loss.as_ref().is_some_and(Price::is_settled);
+                if incident.verb == Verb::Failover && !counted {
+                    facts.price = self.loss(incident).await;
+                }
+                facts.quorum = self.quorum(&incident.from).await;
+            }
+            Phase::Reconciling => facts.quorum = self.quorum(&incident.from).await,
             Phase::Fencing | Phase::Proving | Phase::Dismissed | Phase::Failed | Phase::Closed => {}
         }
         Ok(facts)
+    }
+
+    /// What verify-replication found last: a planned move waits for it, an outage does not.
+    async fn replication(&self, incident: &Incident) -> Observed<Option<ReplicationRecord>> {
+        match incident.verb {
+            Verb::Failover => Observed::Unseen { why: "a failover does not wait for replication".into() },
+            Verb::Switchover => match self.startup.coordination().replication().await {
+                Ok(record) => Observed::Seen(record),
+                Err(error) => Observed::Unseen { why: error.to_string() },
+            },
+        }
+    }
+
+    /// The price; when it was counted a moment ago the call to RDS does not wait for it again.
+    async fn fresh_price(&self, incident: &Incident) -> Price {
+        let just_confirmed =
+            incident.phase == Phase::Confirmed && age(incident.phase_since(), self.startup.now()) < PRICE_FRESH;
+        match (&incident.price, incident.verb) {
+            (_, Verb::Switchover) => Price::Unknown { why: "a planned move loses nothing".into() },
+            (Some(price), Verb::Failover) if just_confirmed => price.clone(),
+            (Some(_) | None, Verb::Failover) => self.price(incident).await,
+        }
     }
 
     /// What the votes say about a Region. Votes that look stale are watched for a round: the clocks may differ.

@@ -73,7 +73,8 @@ impl From<Currency> for String {
 pub struct Totals {
     /// Number of payments.
     pub count: u64,
-    /// Sum per currency, in minor units.
+    /// Sum per currency, in minor units; written as text, because a JSON number may be read as a float.
+    #[serde(with = "sums_as_text")]
     pub sums_minor: BTreeMap<Currency, i128>,
 }
 
@@ -84,6 +85,20 @@ impl Totals {
         let sum = self.sums_minor.entry(currency).or_insert(0);
         *sum = sum.saturating_add(i128::from(amount_minor));
     }
+
+    /// Adds a sum of several payments.
+    pub fn add_sum(&mut self, currency: Currency, count: u64, sum_minor: i128) {
+        self.count = self.count.saturating_add(count);
+        let sum = self.sums_minor.entry(currency).or_insert(0);
+        *sum = sum.saturating_add(sum_minor);
+    }
+
+    /// Whether there is no more of anything here than there.
+    #[must_use]
+    pub fn is_within(&self, more: &Self) -> bool {
+        let sum_in = |totals: &Self, currency| totals.sums_minor.get(&currency).copied().unwrap_or(0);
+        self.count <= more.count && self.sums_minor.iter().all(|(currency, sum)| *sum <= sum_in(more, *currency))
+    }
 }
 
 impl fmt::Display for Totals {
@@ -93,6 +108,27 @@ impl fmt::Display for Totals {
             write!(f, ", {}", currency.display(*sum))?;
         }
         Ok(())
+    }
+}
+
+mod sums_as_text {
+    use std::collections::BTreeMap;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Currency;
+
+    pub(super) fn serialize<S: Serializer>(sums: &BTreeMap<Currency, i128>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(sums.iter().map(|(currency, sum)| (currency, sum.to_string())))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Currency, i128>, D::Error> {
+        let texts = BTreeMap::<Currency, String>::deserialize(deserializer)?;
+        let sums = texts.into_iter().map(|(currency, text)| Ok((currency, text.parse().map_err(D::Error::custom)?)));
+        sums.collect()
     }
 }
 

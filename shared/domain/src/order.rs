@@ -6,33 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::arn::ClusterArn;
-use crate::money::Totals;
 use crate::policy::StandingAcceptance;
+use crate::price::Price;
 use crate::{Region, Timestamp};
-
-/// What promoting now would cost: payments that the standby's ledger lacks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Price {
-    /// Counted from a strongly consistent attempts table: this and nothing else.
-    Exact(Totals),
-    /// Counted from an asynchronously replicated attempts table: this, and perhaps more.
-    AtLeast(Totals),
-    /// Nobody could count.
-    Unknown {
-        /// Why not.
-        why: String,
-    },
-}
-
-impl fmt::Display for Price {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(totals) => write!(f, "exactly {totals}"),
-            Self::AtLeast(totals) => write!(f, "at least {totals}"),
-            Self::Unknown { why } => write!(f, "unknown ({why})"),
-        }
-    }
-}
 
 /// On whose word loss is accepted, and for what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

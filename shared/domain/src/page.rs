@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::incident::{Incident, Phase, Verb};
-use crate::order::Price;
 use crate::topology::Topology;
 use crate::{Region, Timestamp, age};
 
@@ -23,6 +22,8 @@ pub enum Severity {
     /// Wakes somebody.
     Critical,
 }
+
+mod replication;
 
 /// A page, before any provider has shaped it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +180,23 @@ pub fn compose(event: &Event, topology: &Topology) -> Option<Page> {
             ),
         )),
         Event::IncidentAdvanced { incident } => for_incident(incident, topology),
+        Event::LossCounted { incident } => Some(Page {
+            kind: "Loss".into(),
+            // Not above Restored: whichever of the two comes late is still news.
+            rank: 60,
+            severity: Severity::Critical,
+            headline: format!("Failover to {} has cost {}.", incident.to, lost(incident).0),
+            body: format!(
+                "{}\nLost: {}.\nThese payments were acknowledged and are not in the ledger; the attempts table lists them.\n\
+                 Needed from you: have the payments team book or refund them.\n{}",
+                story(incident),
+                lost(incident).1,
+                see_more(incident)
+            ),
+            ..frame(incident, topology)
+        }),
+        Event::ReplicationChanged { change } => replication::changed(change, cluster),
+        Event::KeysAcceptedTwice { doubled } => Some(replication::accepted_twice(doubled, cluster)),
         Event::PromotionSlow { incident, waiting_for } => Some(Page {
             kind: "slow".into(),
             rank: 40,
@@ -303,15 +321,16 @@ fn for_incident(incident: &Incident, topology: &Topology) -> Option<Page> {
             60,
             Severity::Critical,
             format!("Writes work in {to}. {}", match verb {
-                Verb::Failover => match &incident.price {
-                    Some(Price::Exact(_) | Price::AtLeast(_)) => format!("Loss known at the decision: {lost}."),
-                    Some(Price::Unknown { .. }) | None => "The loss is not counted yet.".into(),
+                Verb::Failover => match &incident.loss {
+                    Some(loss) if loss.is_settled() => format!("Lost: {}.", loss.headline()),
+                    Some(_) | None => "The loss is not counted yet.".into(),
                 },
                 Verb::Switchover => "Nothing was lost.".into(),
             }),
             match verb {
                 Verb::Failover => format!(
-                    "Needed from you: keep {from} out of service when it returns, reconcile the ledger, then close\n{}",
+                    "Lost: {}.\nPrice when it was decided: {lost}.\nNeeded from you: keep {from} out of service when it returns, reconcile the ledger, then close\n{}",
+                    self::lost(incident).1,
                     invoke(to, &format!(r#"{{"action":"close","incident":"{id}","by":"<you>"}}"#))
                 ),
                 Verb::Switchover => "Needed from you: nothing.".into(),
@@ -328,6 +347,14 @@ fn for_incident(incident: &Incident, topology: &Topology) -> Option<Page> {
         ),
         Phase::Dismissed => page(80, Severity::Warning, format!("Stood down: {said}."), "Needed from you: nothing.".into()),
         Phase::Closed => page(90, Severity::Info, format!("Closed: {verb} from {from} to {to}."), String::new()),
+    }
+}
+
+/// What was lost, in short and in full.
+fn lost(incident: &Incident) -> (String, String) {
+    match &incident.loss {
+        Some(loss) => (loss.headline(), loss.to_string()),
+        None => ("an unknown number of payments".into(), "not counted yet".into()),
     }
 }
 

@@ -18,6 +18,8 @@ use crate::deployment::{Deployment, Setup, TABLE};
 use crate::scenario::{OUTAGE_AT, Scenario};
 use crate::waterfall::{Waterfall, ms};
 
+mod price;
+
 /// What the run proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -159,6 +161,7 @@ impl Outcome {
             problems.push(format!("{} in {} gave up: {}", letters.function, letters.region, letters.why));
         }
         problems.extend(self.acknowledged_behind_the_fence());
+        problems.extend(self.said_another_price());
         problems
     }
 

@@ -7,6 +7,8 @@ use holdfast_world::sns::Letter;
 use crate::checker::Outcome;
 use crate::waterfall::Waterfall;
 
+pub(crate) mod replication;
+
 /// Collects what does not hold.
 struct Claims(Vec<String>);
 
@@ -62,6 +64,7 @@ fn failed_over(outcome: &Outcome, claims: &mut Claims) {
     claims.holds(phase == Some(Phase::Restored), format!("the incident is {phase:?} and not Restored"));
     told(outcome, claims, "is dark");
     told(outcome, claims, "Writes work in eu-west-2");
+    replication::the_loss_is_counted_exactly(outcome, claims);
     told_once(outcome, claims);
 }
 

@@ -3,6 +3,7 @@
 pub mod checker;
 pub mod deployment;
 mod expect;
+mod ledger;
 pub mod report;
 pub mod scenario;
 pub mod timeline;

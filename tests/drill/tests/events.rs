@@ -26,6 +26,7 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("observe-region", "status.json", To("alive and writing")),
     ("page-humans", "database-notice.json", To(r#""sent":true"#)),
     ("page-humans", "incident-advanced.json", To(r#""sent":true"#)),
+    ("page-humans", "loss-counted.json", To(r#""sent":true"#)),
     ("page-humans", "promotion-slow.json", To(r#""sent":true"#)),
     ("page-humans", "region-doubtful.json", To(r#""sent":true"#)),
     ("page-humans", "standby-dark.json", To(r#""sent":true"#)),

@@ -44,6 +44,7 @@ scenarios! {
     a_headless_standby_is_blocked_and_paged "london-headless"
     a_dark_standby_is_told_and_nothing_moves "standby-dark"
     the_old_volume_is_secured_when_dublin_returns "dublin-returns"
+    the_price_on_the_page_is_what_is_lost "lag-spike-then-dark"
 }
 
 #[test]

@@ -24,6 +24,7 @@ use crate::network::Network;
 use crate::rds::Rds;
 use crate::region::Region;
 use crate::route53::Route53;
+use crate::s3::S3;
 use crate::sns::Sns;
 use crate::trace::{Caller, Entry, RecordedRequest};
 
@@ -61,6 +62,7 @@ pub struct State {
     pub(crate) faults: Vec<CallFault>,
     pub(crate) lambda: Lambda,
     pub(crate) events: EventBridge,
+    pub(crate) s3: S3,
     pub(crate) sns: Sns,
     pub(crate) cloudwatch: CloudWatch,
     pub(crate) route53: Route53,
@@ -92,6 +94,7 @@ impl World {
                 faults: Vec::new(),
                 lambda: Lambda::default(),
                 events: EventBridge::default(),
+                s3: S3::default(),
                 sns: Sns::default(),
                 cloudwatch: CloudWatch::default(),
                 route53: Route53::default(),
