@@ -1,7 +1,7 @@
 # make drill    plays the outage and prints the verdict        make test     everything that must hold
 # make world    a simulated AWS on loopback HTTP               make lambdas  deployable zips
 CARGO ?= cargo
-FUNCTIONS = observe-region page-humans promote-aurora
+FUNCTIONS = observe-region page-humans promote-aurora verify-replication
 SCENARIO ?= dublin-dark
 SEED ?= 1
 # arm64 is the cheaper Lambda; x86-64 builds where no other Rust target is installed.

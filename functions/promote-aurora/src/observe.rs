@@ -24,6 +24,8 @@ const VOTE_LOOKS_MAX: usize = 7;
 const LAG_WINDOW: Duration = Duration::from_secs(900);
 /// A price that is younger than this need not be counted again before RDS is asked.
 const PRICE_FRESH: Duration = Duration::from_secs(10);
+/// A blocked incident is looked at whenever anything is heard; its price is counted with its first guards, and again later.
+const PRICE_OF_A_BLOCKED: Duration = Duration::from_secs(30);
 
 impl Run<'_> {
     /// Everything that the incident's phase makes worth knowing.
@@ -91,13 +93,32 @@ impl Run<'_> {
         }
     }
 
-    /// The price; when it was counted a moment ago the call to RDS does not wait for it again.
+    /// The price; one that is young enough, or that nobody can act on yet, is not counted again.
     async fn fresh_price(&self, incident: &Incident) -> Price {
-        let just_confirmed =
-            incident.phase == Phase::Confirmed && age(incident.phase_since(), self.startup.now()) < PRICE_FRESH;
+        let now = self.startup.now();
+        let waits_for_a_person = incident.phase == Phase::AwaitingApproval
+            && incident.approval.is_none()
+            && incident.veto_until.is_none_or(|deadline| now < deadline);
+        let enough = match incident.phase {
+            Phase::Blocked if incident.approval.is_none() => PRICE_OF_A_BLOCKED,
+            Phase::Confirmed => PRICE_FRESH,
+            Phase::Suspected
+            | Phase::AwaitingApproval
+            | Phase::Blocked
+            | Phase::Fencing
+            | Phase::Promoting
+            | Phase::Proving
+            | Phase::Restored
+            | Phase::Reconciling
+            | Phase::Dismissed
+            | Phase::Failed
+            | Phase::Closed => Duration::ZERO,
+        };
         match (&incident.price, incident.verb) {
             (_, Verb::Switchover) => Price::Unknown { why: "a planned move loses nothing".into() },
-            (Some(price), Verb::Failover) if just_confirmed => price.clone(),
+            (Some(price), Verb::Failover) if waits_for_a_person || age(incident.phase_since(), now) < enough => {
+                price.clone()
+            }
             (Some(_) | None, Verb::Failover) => self.price(incident).await,
         }
     }

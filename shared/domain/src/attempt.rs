@@ -71,25 +71,25 @@ pub struct Doubled {
 /// The keys that were acknowledged under more than one reference of the card network: each was charged more than once.
 #[must_use]
 pub fn accepted_twice(attempts: &[Attempt]) -> Vec<Doubled> {
-    let mut by_key: BTreeMap<&str, (BTreeSet<(&Region, &str)>, &Attempt)> = BTreeMap::new();
+    let mut by_key: BTreeMap<&str, BTreeSet<(&Region, &str)>> = BTreeMap::new();
+    let mut money: BTreeMap<&str, (i64, Currency)> = BTreeMap::new();
     for attempt in attempts {
         if let Stage::Acknowledged { network_reference } = &attempt.stage {
-            let (seen, _) = by_key.entry(&attempt.key).or_insert_with(|| (BTreeSet::new(), attempt));
-            seen.insert((&attempt.region, network_reference));
+            by_key.entry(&attempt.key).or_default().insert((&attempt.region, network_reference));
+            money.entry(&attempt.key).or_insert((attempt.amount_minor, attempt.currency));
         }
     }
-    let charged_twice = by_key.into_iter().filter(|(_, (seen, _))| {
+    let charged_twice = by_key.into_iter().filter_map(|(key, seen)| {
         let references: BTreeSet<&str> = seen.iter().map(|(_, reference)| *reference).collect();
-        references.len() > 1
-    });
-    charged_twice
-        .map(|(key, (seen, attempt))| Doubled {
+        let (amount_minor, currency) = *money.get(key)?;
+        (references.len() > 1).then(|| Doubled {
             key: key.to_owned(),
             acknowledged: seen.into_iter().map(|(region, reference)| (region.clone(), reference.to_owned())).collect(),
-            amount_minor: attempt.amount_minor,
-            currency: attempt.currency,
+            amount_minor,
+            currency,
         })
-        .collect()
+    });
+    charged_twice.collect()
 }
 
 impl fmt::Display for Doubled {

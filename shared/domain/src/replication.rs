@@ -14,7 +14,7 @@ mod objects;
 mod record;
 mod table;
 
-pub use canary::{Canary, CanaryReading, POLLS, Sent};
+pub use canary::{Canary, CanaryReading, OBJECT_POLLS, Sent, TABLE_POLLS};
 pub use gate::reasons_not_to_move;
 pub use ledger::{LedgerEvidence, ledger};
 pub use objects::{BucketRule, ObjectEvidence, ObjectStatus, objects};

@@ -120,7 +120,7 @@ pub fn deploy(setup: &Setup) -> Deployment {
 }
 
 /// A replication rule that leaves nothing out.
-fn whole_rule(to: Region) -> s3::Rule {
+pub(crate) fn whole_rule(to: Region) -> s3::Rule {
     s3::Rule {
         destination: bucket(to),
         delete_markers: true,
@@ -148,6 +148,8 @@ fn deploy_functions(world: &World, region: Region, config: &Config) {
         "StandbyDark",
         "IncidentAdvanced",
         "LossCounted",
+        "ReplicationChanged",
+        "KeysAcceptedTwice",
         "PromotionSlow",
         "DatabaseNotice",
         "TriggerRefused",
@@ -161,6 +163,10 @@ fn deploy_functions(world: &World, region: Region, config: &Config) {
             handler(world, config, Function::Promote),
         );
         world.schedule(region, promote_aurora::FUNCTION, minute, Duration::from_secs(30));
+        world.create_function(region, verify_replication::FUNCTION, minute, handler(world, config, Function::Verify));
+        let offset = if region == Region::LONDON { 20 } else { 35 };
+        world.schedule(region, verify_replication::FUNCTION, minute, Duration::from_secs(offset));
+        world.put_rule(rule("holdfast", "holdfast", vec!["IncidentAdvanced"], verify_replication::FUNCTION));
         world.put_rule(rule("holdfast", "holdfast", vec!["RegionSuspected"], promote_aurora::FUNCTION));
         world.put_rule(rule("default", "aws.rds", vec![], promote_aurora::FUNCTION));
     }
@@ -198,6 +204,7 @@ enum Function {
     Observe,
     Promote,
     Page,
+    Verify,
 }
 
 fn handler(world: &World, config: &Config, function: Function) -> Handler {
@@ -218,6 +225,7 @@ fn handler(world: &World, config: &Config, function: Function) -> Handler {
                 Function::Observe => observe_region::handle(&startup, ledger, given).await,
                 Function::Promote => promote_aurora::handle(&startup, ledger, given).await,
                 Function::Page => page_humans::handle(&startup, given).await,
+                Function::Verify => verify_replication::handle(&startup, given).await,
             };
             answer.map_err(|failure| failure.to_string())
         })

@@ -113,7 +113,8 @@ pub(crate) fn a_page_and_nothing_moves(outcome: &Outcome) -> Vec<String> {
     let mut claims = Claims(nothing_moves(outcome));
     let pages = pages(outcome).len();
     claims.holds(pages > 0, "nobody was paged");
-    claims.holds(pages <= 2, format!("{pages} pages for one condition"));
+    // Each of two Regions may look doubtful to the other, and the ledger stands still between them.
+    claims.holds(pages <= 3, format!("{pages} pages for one condition"));
     told_once(outcome, &mut claims);
     claims.0
 }

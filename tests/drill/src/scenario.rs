@@ -239,6 +239,11 @@ pub const SCENARIOS: &[Scenario] = &[
         expect: expect::the_old_volume_is_secured,
     },
     replication::LAG_SPIKE_THEN_DARK,
+    replication::TABLE_STALLED,
+    replication::KMS_REVOKED,
+    replication::CRR_ONE_WAY,
+    replication::MREC_DOUBLE_KEY,
+    replication::GATE_REFUSES_SWITCHOVER,
 ];
 
 /// What one playing of a scenario may choose.

@@ -370,13 +370,14 @@ fn query(world: &World, at: Region, input: &Value) -> Result<(Value, Duration), 
     let names = Names { names: &input["ExpressionAttributeNames"], values: &input["ExpressionAttributeValues"] };
     let mut found: Vec<&Item> = Vec::new();
     let partition = input["KeyConditionExpression"].as_str().and_then(|it| partition(table.partition_key, it, &names));
+    // The partition is all that most key conditions ask for; what is left is looked at item by item.
+    let conditions =
+        [input["KeyConditionExpression"].as_str().filter(|_| partition.is_none()), input["FilterExpression"].as_str()];
     for (_, item) in table.items_of(at, partition.as_deref()) {
         let mut fits = true;
-        for field in ["KeyConditionExpression", "FilterExpression"] {
-            if let Some(condition) = input[field].as_str() {
-                fits &= expression::holds(condition, item, &names)
-                    .map_err(|problem| refused("ValidationException", format!("Invalid {field}: {problem}")))?;
-            }
+        for condition in conditions.into_iter().flatten() {
+            fits &= expression::holds(condition, item, &names)
+                .map_err(|problem| refused("ValidationException", format!("Invalid expression: {problem}")))?;
         }
         if fits {
             found.push(item);
@@ -395,12 +396,14 @@ fn query(world: &World, at: Region, input: &Value) -> Result<(Value, Duration), 
     Ok((json!({"Items": found, "Count": count, "ScannedCount": count}), if strong { trip } else { Duration::ZERO }))
 }
 
-/// The partition that a key condition names, so that a query need not look at the whole table.
+/// The partition that a key condition names, when it names nothing else.
 fn partition(partition_key: &str, condition: &str, names: &Names<'_>) -> Option<String> {
     let mut words = condition.split_whitespace();
-    match (words.next(), words.next(), words.next()) {
-        (Some(name), Some("="), Some(value)) if name == partition_key => names.values.get(value).map(Value::to_string),
-        (_, _, _) => None,
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(name), Some("="), Some(value), None) if name == partition_key => {
+            names.values.get(value).map(Value::to_string)
+        }
+        (_, _, _, _) => None,
     }
 }
 

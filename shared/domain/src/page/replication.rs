@@ -20,15 +20,17 @@ pub(super) fn changed(change: &Change, cluster: &str) -> Option<Page> {
     let what = match (kind, change.cliff_stage, &change.verdict.cliff) {
         (_, Some(stage), Some(cliff)) => {
             return Some(Page {
+                // Both directions see the same replica: one page.
+                thread: format!("{cluster}/cliff/{}/{}", link.store, cliff.region),
                 kind: format!("cliff:{stage:?}:{:.0}", cliff.since),
                 // Its stages are told in order, and each is news: the countdown must not be taken for a repetition.
                 quiet: None,
                 headline: format!(
-                    "The replica of the {} in {} is {}: {}.",
+                    "{}: the replica of the {} in {} is {}.",
+                    left(stage, cliff.deadline),
                     link.store,
                     cliff.region,
-                    cliff.status,
-                    left(stage, cliff.deadline)
+                    cliff.status
                 ),
                 body: format!(
                     "{change}.\nAfter that it cannot be brought back; the table would have to be made anew.\n\
@@ -101,13 +103,14 @@ fn page(link: &Link, cluster: &str, severity: Severity) -> Page {
     }
 }
 
+/// First on the lock screen: SNS cuts a subject after 100 characters, and two stages must not look the same.
 fn left(stage: CliffStage, deadline: crate::Timestamp) -> String {
     match stage {
-        CliffStage::Seen => format!("AWS removes it for good at {deadline:.0}"),
-        CliffStage::EightHours => "AWS removes it for good in less than eight hours".into(),
-        CliffStage::TwoHours => "AWS removes it for good in less than two hours".into(),
-        CliffStage::HalfAnHour => "AWS removes it for good in less than half an hour".into(),
-        CliffStage::Over => format!("its time was over at {deadline:.0}"),
+        CliffStage::Seen => format!("Gone for good at {deadline:.0}"),
+        CliffStage::EightHours => "Gone for good in less than eight hours".into(),
+        CliffStage::TwoHours => "Gone for good in less than two hours".into(),
+        CliffStage::HalfAnHour => "Gone for good in less than half an hour".into(),
+        CliffStage::Over => format!("Gone for good since {deadline:.0}"),
     }
 }
 
@@ -159,6 +162,7 @@ mod tests {
             verdict: Verdict { state, findings: vec!["a finding".into()], cliff: None },
             since: Timestamp::UNIX_EPOCH,
             lasts: false,
+            recovered: was == Some(Kind::Stalled),
             cliff_stage: None,
         }
     }
@@ -210,9 +214,7 @@ mod tests {
         near.cliff_stage = Some(CliffStage::TwoHours);
         check(
             &near,
-            Some(
-                "The replica of the attempts in eu-west-2 is REGION_DISABLED: AWS removes it for good in less than two hours.",
-            ),
+            Some("Gone for good in less than two hours: the replica of the attempts in eu-west-2 is REGION_DISABLED."),
         );
     }
 }

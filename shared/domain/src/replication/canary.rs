@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{Judgement, Link, StoreState, seconds_since};
 use crate::Timestamp;
 
-/// After so long each, the other side is looked at. Each is below twice the one before and 0.8 s: whatever the lag, a
+/// After so long each, the other table is looked at. Each is below twice the one before and 0.8 s: whatever the lag, a
 /// round that sees the canary at all sees it within twice the lag and a second.
-pub const POLLS: [Duration; 3] = [Duration::from_millis(400), Duration::from_millis(1600), Duration::from_millis(4000)];
+pub const TABLE_POLLS: [Duration; 3] =
+    [Duration::from_millis(400), Duration::from_millis(1600), Duration::from_millis(4000)];
+/// The same for buckets, which are slower and not worth a third call.
+pub const OBJECT_POLLS: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(2400)];
 
 /// A canary that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +103,7 @@ impl Canary {
             StoreState::InSync { .. } => {
                 StoreState::unknown(format!("canary {} has not arrived after {} ms", self.sent, waited.as_millis()))
             }
-            late => late,
+            late @ (StoreState::Lagging { .. } | StoreState::Stalled { .. } | StoreState::Unknown { .. }) => late,
         }
     }
 }

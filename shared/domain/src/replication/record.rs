@@ -24,6 +24,8 @@ pub struct LinkRecord {
     pub checked_at: Timestamp,
     /// It has been told that it is unknown for long.
     pub told_long: bool,
+    /// People have been told that it does not replicate, and not yet that it does again.
+    pub told_stalled: bool,
     /// The stage of its cliff that has been told.
     pub told_cliff: Option<CliffStage>,
 }
@@ -58,6 +60,8 @@ pub struct Change {
     pub since: Timestamp,
     /// It is not a new state, but an unknown one that lasts.
     pub lasts: bool,
+    /// It replicates again after people were told that it does not.
+    pub recovered: bool,
     /// The cliff has come nearer.
     pub cliff_stage: Option<CliffStage>,
 }
@@ -108,6 +112,15 @@ impl ReplicationRecord {
         self.note_doubles(known);
     }
 
+    /// Remembers a verdict about a Region that is known to be dark: that it stays unknown is no news for people, who know why.
+    pub fn note_in_the_dark(&mut self, link: &Link, verdict: Verdict, now: Timestamp) -> Option<Change> {
+        let change = self.note(link, verdict, now);
+        if let Some(record) = self.links.iter_mut().find(|record| record.link == *link) {
+            record.told_long = false;
+        }
+        change.filter(|change| !change.lasts)
+    }
+
     /// Remembers a verdict. What comes back is news: a state that differs, an unknown that lasts, a cliff that is nearer.
     pub fn note(&mut self, link: &Link, verdict: Verdict, now: Timestamp) -> Option<Change> {
         let before = self.link(link).cloned();
@@ -126,12 +139,15 @@ impl ReplicationRecord {
             Some(was) => was != is,
             None => is != Kind::InSync,
         };
+        let told_stalled = before.as_ref().is_some_and(|record| record.told_stalled);
+        let recovered = told_stalled && is == Kind::InSync;
         let record = LinkRecord {
             link: link.clone(),
             verdict: verdict.clone(),
             since,
             checked_at: now,
             told_long: told_long || lasts,
+            told_stalled: (told_stalled && !recovered) || is == Kind::Stalled,
             // A replica that has recovered and fails again begins a new countdown.
             told_cliff: stage.and(cliff_stage.or(told_stage)),
         };
@@ -140,7 +156,15 @@ impl ReplicationRecord {
             None => self.links.push(record),
         }
         let news = differs || lasts || cliff_stage.is_some();
-        news.then(|| Change { link: link.clone(), was, verdict, since, lasts: lasts && !differs, cliff_stage })
+        news.then(|| Change {
+            link: link.clone(),
+            was,
+            verdict,
+            since,
+            lasts: lasts && !differs,
+            recovered,
+            cliff_stage,
+        })
     }
 }
 
@@ -148,9 +172,8 @@ impl Change {
     /// A person must know: it does not replicate, it works again, nobody can say for long, or a replica is about to go.
     #[must_use]
     pub fn concerns_people(&self) -> bool {
-        let recovered = self.was == Some(Kind::Stalled) && self.verdict.state.kind() == Kind::InSync;
-        let stalled = self.verdict.state.kind() == Kind::Stalled;
-        (stalled && self.was != Some(Kind::Stalled)) || recovered || self.lasts || self.cliff_stage.is_some()
+        let stalled = self.verdict.state.kind() == Kind::Stalled && self.was != Some(Kind::Stalled);
+        stalled || self.recovered || self.lasts || self.cliff_stage.is_some()
     }
 }
 

@@ -174,8 +174,9 @@ fn latency(link: &Link, metric: &Metric, canary_arrived: bool, now: Timestamp) -
         }
         Metric::Point { value_ms: 0, .. } => StoreState::stalled("ReplicationLatency has dropped to 0"),
         Metric::Point { value_ms, .. } => {
-            // The metric is of the last minutes; the canary is of now and decides about lag.
-            StoreState::InSync { lag: Duration::from_millis(*value_ms).min(link.store.lag_max()) }
+            // The metric is of the last minutes and of a backlog that may be gone; the canary is of now and decides.
+            let lag = Duration::from_millis(*value_ms);
+            StoreState::InSync { lag: if lag <= link.store.lag_max() { lag } else { Duration::ZERO } }
         }
     }
 }

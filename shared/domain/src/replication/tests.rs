@@ -237,10 +237,12 @@ fn a_canary_that_cannot_be_sent_or_read_is_unknown() {
 }
 #[test]
 fn a_round_that_sees_the_canary_ends_within_twice_the_lag_and_a_second() {
-    let mut before = Duration::ZERO;
-    for poll in POLLS {
-        assert!(poll <= before * 2 + Duration::from_millis(800), "{poll:?} after {before:?}");
-        before = poll;
+    for polls in [TABLE_POLLS.as_slice(), OBJECT_POLLS.as_slice()] {
+        let mut before = Duration::ZERO;
+        for poll in polls {
+            assert!(*poll <= before * 2 + Duration::from_millis(800), "{poll:?} after {before:?}");
+            before = *poll;
+        }
     }
 }
 #[test]
@@ -420,6 +422,24 @@ fn an_unknown_is_news_for_people_once_it_lasts() {
     assert_eq!(record.note(&link, unknown(), at(240)), None);
     assert!(record.note(&link, unknown(), at(300)).unwrap().concerns_people());
     assert_eq!(record.note(&link, unknown(), at(360)), None);
+}
+#[test]
+fn a_recovery_is_told_even_if_it_was_unknown_in_between() {
+    let (link, mut record) = (link(Store::Attempts), ReplicationRecord::default());
+    record.note(&link, verdict(StoreState::stalled("x")), at(0));
+    assert!(!record.note(&link, verdict(StoreState::unknown("y")), at(60)).unwrap().concerns_people());
+    assert!(record.note(&link, in_sync(), at(120)).unwrap().concerns_people());
+    record.note(&link, verdict(StoreState::unknown("y")), at(180));
+    assert!(!record.note(&link, in_sync(), at(240)).unwrap().concerns_people());
+}
+#[test]
+fn an_unknown_of_a_dark_region_is_told_only_when_it_outlasts_the_dark() {
+    let (link, mut record) = (link(Store::Ledger), ReplicationRecord::default());
+    let unknown = || verdict(StoreState::unknown("dark"));
+    let told: Vec<i64> =
+        (0..10).filter(|it| record.note_in_the_dark(&link, unknown(), at(it * 60)).is_some()).collect();
+    assert_eq!(told, [0]);
+    assert!(record.note(&link, unknown(), at(600)).unwrap().concerns_people());
 }
 #[test]
 fn each_stage_of_a_cliff_is_news_once() {
