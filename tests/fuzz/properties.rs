@@ -14,9 +14,10 @@ use holdfast_domain::event::{Event, SOURCE};
 use holdfast_domain::incident::{ClusterState, Incident, Phase};
 use holdfast_domain::lag::Lag;
 use holdfast_domain::money::{Currency, Totals};
-use holdfast_domain::order::{Order, Price};
+use holdfast_domain::order::Order;
 use holdfast_domain::page::{Delivery, Page, PageRecord, compose};
 use holdfast_domain::policy::Policy;
+use holdfast_domain::price::Price;
 use holdfast_domain::promotion::{Decision, Facts, Observed, decide, reasons_not_to_close};
 use holdfast_domain::quorum::{Quorum, ReceivedVote, verdict};
 use holdfast_domain::topology::Topology;
@@ -123,7 +124,7 @@ fn names_a_person(action: &Action) {
         | Action::Unfreeze { by }
         | Action::Retry { by, .. }
         | Action::Close { by, .. } => by,
-        Action::Status | Action::Observe { .. } | Action::Resume => return,
+        Action::Status | Action::Observe { .. } | Action::Verify | Action::Gate | Action::Resume => return,
     };
     assert!(!by.trim().is_empty() && !by.contains('<'), "asked for by `{by}`");
 }
@@ -162,6 +163,8 @@ fn as_request(action: &Action) -> Value {
     match action {
         Action::Status => json!({"action": "status"}),
         Action::Observe { rounds } => json!({"action": "observe", "rounds": rounds}),
+        Action::Verify => json!({"action": "verify"}),
+        Action::Gate => json!({"action": "gate"}),
         Action::Resume => json!({"action": "resume"}),
         Action::Failover { to, by, comment, overrides } => {
             json!({"action": "failover", "to": to, "by": by, "comment": comment, "override": overrides})
@@ -303,6 +306,7 @@ fn blind(incident: &Incident) -> Facts {
         target_cluster: Observed::Unseen { why: dark() },
         lag: Lag::Unknown { why: dark() },
         price: Price::Unknown { why: dark() },
+        replication: Observed::Unseen { why: dark() },
         promoted_at: None,
         freeze: None,
     }

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use holdfast_aws::coordination::{Coordination, CoordinationError};
+use holdfast_aws::ledger::Ledger;
 use holdfast_aws::{Failure, Invocation, Startup};
 use holdfast_domain::event::Event;
 use holdfast_domain::quorum::{Quorum, ReceivedVote, Watch, verdict};
@@ -13,7 +15,10 @@ use holdfast_domain::vote::{Appearance, Beat, Sighting, Vote};
 use holdfast_domain::{Region, Timestamp, distance};
 use serde_json::{Value, json};
 
+mod notes;
 mod probe;
+
+use notes::Notes;
 
 /// The function's name.
 pub const FUNCTION: &str = "observe-region";
@@ -28,16 +33,18 @@ const DOUBTFUL_ROUNDS: u32 = 3;
 const DOUBT_AGAIN_ROUNDS: u32 = 6;
 
 /// Observes for a minute on a schedule, or for some rounds by hand.
-pub async fn handle(startup: &Startup, invocation: Invocation) -> Result<Value, Failure> {
+pub async fn handle(startup: &Startup, ledger: Arc<dyn Ledger>, invocation: Invocation) -> Result<Value, Failure> {
     let mut reports = Vec::new();
     for trigger in startup.triggers(FUNCTION, &invocation).await? {
         reports.push(match trigger {
-            Trigger::Schedule { .. } => observe(startup, &invocation, None).await,
+            Trigger::Schedule { .. } => observe(startup, &*ledger, &invocation, None).await,
             Trigger::Manual(request) => match request.action {
                 Action::Status => status(startup).await?,
                 Action::Observe { .. } | Action::Resume if request.dry_run => json!({"would": "probe and vote"}),
-                Action::Observe { rounds } => observe(startup, &invocation, rounds).await,
+                Action::Observe { rounds } => observe(startup, &*ledger, &invocation, rounds).await,
                 Action::Resume
+                | Action::Verify
+                | Action::Gate
                 | Action::Failover { .. }
                 | Action::Switchover { .. }
                 | Action::Approve { .. }
@@ -67,10 +74,11 @@ struct Observer<'a> {
     doubtful_rounds: BTreeMap<Region, u32>,
 }
 
-async fn observe(startup: &Startup, invocation: &Invocation, rounds: Option<u32>) -> Value {
+async fn observe(startup: &Startup, ledger: &dyn Ledger, invocation: &Invocation, rounds: Option<u32>) -> Value {
     let started = startup.now();
     let run = RUN.min(invocation.time_left(started, ROUND));
     let mut observer = Observer::resume(startup).await;
+    let mut notes = Notes::new(startup, ledger);
     let (mut probed, mut written) = (0u32, 0u32);
     while distance(startup.now(), started) < run && rounds.is_none_or(|rounds| probed < rounds) {
         tokio::time::sleep(until_next_round(startup.now())).await;
@@ -78,7 +86,9 @@ async fn observe(startup: &Startup, invocation: &Invocation, rounds: Option<u32>
             break;
         }
         probed += 1;
-        match observer.round().await {
+        // Voting never waits for the ledger: both have their own time limits, and both are over before the next round.
+        let (voted, ()) = tokio::join!(observer.round(), notes.round());
+        match voted {
             Ok(()) => written += 1,
             // The next round is the retry; whoever reads the votes sees this one go stale.
             Err(error) => tracing::warn!(region = %startup.region, "the vote was not written: {error}"),

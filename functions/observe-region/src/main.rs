@@ -1,5 +1,8 @@
 //! Behind the Lambda Runtime API.
 
+use std::sync::Arc;
+
+use holdfast_aws::ledger::PostgresLedger;
 use holdfast_aws::startup::{log_json, serve};
 use holdfast_aws::{Invocation, Startup};
 
@@ -7,5 +10,7 @@ use holdfast_aws::{Invocation, Startup};
 async fn main() -> Result<(), lambda_runtime::Error> {
     log_json();
     let startup = Startup::from_environment()?;
-    serve(|invocation: Invocation| observe_region::handle(&startup, invocation)).await
+    let password = std::env::var("PGPASSWORD").ok();
+    let ledger = Arc::new(PostgresLedger::new(&startup.sdk, &startup.config.topology, password));
+    serve(|invocation: Invocation| observe_region::handle(&startup, ledger.clone(), invocation)).await
 }

@@ -213,6 +213,13 @@ impl Run<'_> {
                     Ok(Next::Pause(PROVE_AGAIN))
                 }
             },
+            Decision::RecordLoss(loss) => {
+                self.update(state, |incident| incident.loss = Some(loss)).await?;
+                if let Some(incident) = state.incident.clone() {
+                    self.publish(&Event::LossCounted { incident: Box::new(incident) }).await?;
+                }
+                Ok(Next::Decide)
+            }
             Decision::CloseItself => {
                 self.advance(state, Phase::Closed, said, |_| {}).await?;
                 Ok(Next::Stop)
@@ -279,7 +286,11 @@ impl Run<'_> {
         }
         let took = holdfast_domain::age(incident.proof.as_ref().map_or(incident.opened_at, |proof| proof.since), now);
         let said = format!("the fence row is written through the writer endpoint, {} s after it began", took.as_secs());
-        self.advance(state, Phase::Restored, said, |_| {}).await?;
+        let loss = match incident.verb {
+            Verb::Failover => Some(self.loss(&incident).await),
+            Verb::Switchover => None,
+        };
+        self.advance(state, Phase::Restored, said, |incident| incident.loss = loss).await?;
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.startup.metrics.emit(
             now,

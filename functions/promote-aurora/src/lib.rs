@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 mod drive;
 mod notice;
 mod observe;
+mod price;
 mod rds;
 mod requests;
 mod triage;

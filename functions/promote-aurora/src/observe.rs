@@ -9,9 +9,10 @@ use holdfast_aws::failure::causes;
 use holdfast_domain::arn::ClusterArn;
 use holdfast_domain::incident::{ClusterState, Incident, Phase, Verb};
 use holdfast_domain::lag::Lag;
-use holdfast_domain::order::Price;
+use holdfast_domain::price::Price;
 use holdfast_domain::promotion::{Facts, Observed};
 use holdfast_domain::quorum::{Quorum, verdict};
+use holdfast_domain::replication::ReplicationRecord;
 use holdfast_domain::{Region, Timestamp, age, distance};
 
 use crate::Run;
@@ -21,6 +22,10 @@ use crate::rds::Rds;
 const VOTE_LOOKS_MAX: usize = 7;
 /// How far back the lag metric is looked for. It has one point a minute.
 const LAG_WINDOW: Duration = Duration::from_secs(900);
+/// A price that is younger than this need not be counted again before RDS is asked.
+const PRICE_FRESH: Duration = Duration::from_secs(10);
+/// A blocked incident is looked at whenever anything is heard; its price is counted with its first guards, and again later.
+const PRICE_OF_A_BLOCKED: Duration = Duration::from_secs(30);
 
 impl Run<'_> {
     /// Everything that the incident's phase makes worth knowing.
@@ -38,7 +43,8 @@ impl Run<'_> {
             global_cluster: Observed::Unseen { why: unneeded() },
             target_cluster: Observed::Unseen { why: unneeded() },
             lag: Lag::Unknown { why: unneeded() },
-            price: Price::Unknown { why: "attempts are not yet compared with the standby's ledger".into() },
+            price: Price::Unknown { why: unneeded() },
+            replication: Observed::Unseen { why: unneeded() },
             promoted_at: state.promoted_at.get(&incident.to).copied(),
             freeze: state.freeze.clone(),
             source,
@@ -47,13 +53,15 @@ impl Run<'_> {
         let rds = Rds::in_region(&self.startup.sdk, &self.startup.region);
         match incident.phase {
             Phase::Suspected | Phase::Confirmed | Phase::AwaitingApproval | Phase::Blocked => {
-                let (quorum, global_cluster, target_cluster, lag) = tokio::join!(
+                let (quorum, global_cluster, target_cluster, lag, price, replication) = tokio::join!(
                     self.quorum(&incident.from),
                     rds.global_cluster(&topology.global_cluster),
                     rds.target_cluster(&facts.target),
-                    self.lag(&facts.target, &incident.from)
+                    self.lag(&facts.target, &incident.from),
+                    self.fresh_price(incident),
+                    self.replication(incident)
                 );
-                facts = Facts { quorum, global_cluster, target_cluster, lag, ..facts };
+                facts = Facts { quorum, global_cluster, target_cluster, lag, price, replication, ..facts };
             }
             Phase::Promoting => {
                 // A planned move needs its primary to the end; an unplanned one never waits for it.
@@ -65,10 +73,58 @@ impl Run<'_> {
                     facts.target_cluster = rds.target_cluster(&facts.target).await;
                 }
             }
-            Phase::Restored | Phase::Reconciling => facts.quorum = self.quorum(&incident.from).await,
+            Phase::Restored => {
+                let counted = incident.loss.as_ref().is_some_and(Price::is_settled);
+                if incident.verb == Verb::Failover && !counted {
+                    facts.price = self.loss(incident).await;
+                }
+                facts.quorum = self.quorum(&incident.from).await;
+            }
+            Phase::Reconciling => facts.quorum = self.quorum(&incident.from).await,
             Phase::Fencing | Phase::Proving | Phase::Dismissed | Phase::Failed | Phase::Closed => {}
         }
         Ok(facts)
+    }
+
+    /// What verify-replication found last: a planned move waits for it, an outage does not.
+    async fn replication(&self, incident: &Incident) -> Observed<Option<ReplicationRecord>> {
+        match incident.verb {
+            Verb::Failover => Observed::Unseen { why: "a failover does not wait for replication".into() },
+            Verb::Switchover => match self.startup.coordination().replication().await {
+                Ok(record) => Observed::Seen(record),
+                Err(error) => Observed::Unseen { why: error.to_string() },
+            },
+        }
+    }
+
+    /// The price; one that is young enough, or that nobody can act on yet, is not counted again.
+    async fn fresh_price(&self, incident: &Incident) -> Price {
+        let now = self.startup.now();
+        let waits_for_a_person = incident.phase == Phase::AwaitingApproval
+            && incident.approval.is_none()
+            && incident.veto_until.is_none_or(|deadline| now < deadline);
+        let enough = match incident.phase {
+            Phase::Blocked if incident.approval.is_none() => PRICE_OF_A_BLOCKED,
+            Phase::Confirmed => PRICE_FRESH,
+            Phase::Suspected
+            | Phase::AwaitingApproval
+            | Phase::Blocked
+            | Phase::Fencing
+            | Phase::Promoting
+            | Phase::Proving
+            | Phase::Restored
+            | Phase::Reconciling
+            | Phase::Dismissed
+            | Phase::Failed
+            | Phase::Closed => Duration::ZERO,
+        };
+        match (&incident.price, incident.verb) {
+            (_, Verb::Switchover) => Price::Unknown { why: "a planned move loses nothing".into() },
+            (Some(price), Verb::Failover) if waits_for_a_person || age(incident.phase_since(), now) < enough => {
+                price.clone()
+            }
+            (Some(_) | None, Verb::Failover) => self.price(incident).await,
+        }
     }
 
     /// What the votes say about a Region. Votes that look stale are watched for a round: the clocks may differ.

@@ -23,6 +23,9 @@ use serde::de::DeserializeOwned;
 use crate::clients::never_retried;
 use crate::failure::causes;
 
+mod replication;
+mod trails;
+
 /// Partition key and sort key; both are strings.
 const KEY: (&str, &str) = ("pk", "sk");
 /// How often a write that collided with another Region's is tried again (`ReplicatedWriteConflictException`).

@@ -1,9 +1,14 @@
 //! The ledger through SQL: the one port that is not an AWS API.
 
-use std::fmt::Debug;
+use std::collections::BTreeSet;
+use std::fmt::{self, Debug};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
+
+use holdfast_domain::Timestamp;
+use holdfast_domain::beacon::Standing;
+use holdfast_domain::money::Totals;
 
 mod postgresql;
 
@@ -15,10 +20,42 @@ pub trait Ledger: Send + Sync + Debug {
     ///
     /// Safe to repeat. A row with a higher epoch is never overwritten.
     fn write_fence_row(&self, epoch: u64) -> LedgerFuture<'_>;
+
+    /// How far this Region's own copy has come. It answers while the other Region is dark.
+    fn standing(&self) -> LedgerFuture<'_, Standing>;
+
+    /// What was booked after one instant and up to another, by the database's clock, as this Region's own copy has it.
+    fn booked_between(&self, after: Timestamp, until: Timestamp) -> LedgerFuture<'_, Totals>;
+
+    /// Which of these attempts are booked, in batches of `KEYS_MAX`.
+    fn booked(&self, through: Through, keys: Vec<String>) -> LedgerFuture<'_, BTreeSet<String>>;
 }
 
-/// A pending fence write.
-pub type LedgerFuture<'a> = Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send + 'a>>;
+/// Pending work on the ledger.
+pub type LedgerFuture<'a, T = ()> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
+
+/// Which copy is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Through {
+    /// This Region's reader endpoint: what a promotion of this Region would begin with.
+    LocalReader,
+    /// The writer endpoint: the truth after a promotion, where a reader may be some milliseconds behind.
+    Writer,
+}
+
+impl fmt::Display for Through {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LocalReader => "the local reader endpoint",
+            Self::Writer => "the writer endpoint",
+        })
+    }
+}
+
+/// Keys that are looked up with one statement.
+pub const KEYS_MAX: usize = 1000;
+/// How long one reading may take: connecting and asking.
+pub const READ_MAX: Duration = Duration::from_secs(2);
 
 /// How long one try may take: connecting, asking and writing.
 pub const FENCE_WRITE_MAX: Duration = Duration::from_secs(3);
@@ -57,6 +94,18 @@ pub enum LedgerError {
     TimedOut {
         /// Host name.
         endpoint: String,
+    },
+    /// A reading took too long.
+    #[error("no answer from {endpoint} to a reading within {} s", READ_MAX.as_secs())]
+    ReadTimedOut {
+        /// Host name.
+        endpoint: String,
+    },
+    /// A reading failed, or its answer makes no sense.
+    #[error("reading the ledger failed: {why}")]
+    Reading {
+        /// The driver's words.
+        why: String,
     },
     /// The installation lacks what a safe connection needs.
     #[error("the ledger connection is not configured: {why}")]

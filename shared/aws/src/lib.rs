@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod attempts;
 pub mod bus;
 pub mod clients;
 pub mod coordination;

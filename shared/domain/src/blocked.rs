@@ -39,6 +39,8 @@ pub enum Guard {
     Vetoed,
     /// The policy is to say what would be done, and to touch nothing.
     ObserveMode,
+    /// A store is not known to be in sync: a planned move would leave something behind.
+    Replication,
     /// An earlier incident is not closed: its ledger and in-doubt list are not clean.
     IncidentOpen,
     /// Redundancy is not rebuilt.
@@ -71,6 +73,7 @@ impl Guard {
             Self::Frozen => "frozen",
             Self::Vetoed => "vetoed",
             Self::ObserveMode => "observe_mode",
+            Self::Replication => "replication",
             Self::IncidentOpen => "incident_open",
             Self::Redundancy => "redundancy",
             Self::OldVolume => "old_volume",
@@ -95,6 +98,7 @@ impl Guard {
             | Self::Frozen
             | Self::Vetoed
             | Self::ObserveMode
+            | Self::Replication
             | Self::IncidentOpen
             | Self::Redundancy
             | Self::OldVolume

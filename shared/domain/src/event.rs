@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::attempt::Doubled;
 use crate::incident::Incident;
 use crate::quorum::{DarkProof, Quorum};
+use crate::replication::Change;
 use crate::{Region, Timestamp};
 
 /// The `source` of every Holdfast event.
@@ -43,6 +45,21 @@ pub enum Event {
         /// The incident as it now stands.
         incident: Box<Incident>,
     },
+    /// What an incident has cost is counted for good, after its writes were restored.
+    LossCounted {
+        /// The incident, with its loss.
+        incident: Box<Incident>,
+    },
+    /// A store replicates in another way than before, or a replica is about to be removed.
+    ReplicationChanged {
+        /// What has changed.
+        change: Change,
+    },
+    /// Keys that both Regions have accepted: each was charged more than once.
+    KeysAcceptedTwice {
+        /// Which, with the card network's references.
+        doubled: Vec<Doubled>,
+    },
     /// An incident's promotion takes longer than the policy's patience.
     PromotionSlow {
         /// The incident.
@@ -81,6 +98,9 @@ impl Event {
             Self::RegionDoubtful { .. } => "RegionDoubtful",
             Self::StandbyDark { .. } => "StandbyDark",
             Self::IncidentAdvanced { .. } => "IncidentAdvanced",
+            Self::LossCounted { .. } => "LossCounted",
+            Self::ReplicationChanged { .. } => "ReplicationChanged",
+            Self::KeysAcceptedTwice { .. } => "KeysAcceptedTwice",
             Self::PromotionSlow { .. } => "PromotionSlow",
             Self::DatabaseNotice { .. } => "DatabaseNotice",
             Self::TriggerRefused { .. } => "TriggerRefused",
@@ -91,6 +111,10 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attempt::Window;
+    use crate::incident::{ClusterState, Opening, Verb};
+    use crate::money::{Currency, Totals};
+    use crate::price::{Counted, Price};
 
     #[track_caller]
     fn check(rest: &str, expected: &str) {
@@ -110,5 +134,31 @@ mod tests {
         check(&format!(r#"{incident},"waiting_for":"RDS""#), "PromotionSlow");
         check(r#""event_id":"RDS-EVENT-0391","message":"m","meaning":"n","at":null"#, "DatabaseNotice");
         check(r#""function":"f","region":"eu-west-2","problem":"p""#, "TriggerRefused");
+    }
+
+    /// Sums were numbers of 128 bits once: they could be written, and no pager could read them.
+    #[test]
+    fn an_incident_with_a_price_survives_the_bus() {
+        let mut lost = Totals::default();
+        lost.add(Currency::parse("EUR").unwrap(), 18_107);
+        let (from, to) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        let window = Window { from, to };
+        let counted = Counted { lost, in_doubt: Totals::default(), oldest: Some(from), window, at: to };
+        let mut state = ClusterState::default();
+        let opening = Opening {
+            verb: Verb::Failover,
+            from: Region::new("eu-west-1").unwrap(),
+            to: Region::new("eu-west-2").unwrap(),
+            raised_by: "a test".into(),
+            approval: None,
+        };
+        state.open(opening, from);
+        let mut incident = state.incident.unwrap();
+        incident.price = Some(Price::Provisional(counted.clone()));
+        incident.loss = Some(Price::Exact(counted));
+        let event = Event::LossCounted { incident: Box::new(incident) };
+        let json = serde_json::to_string(&event).unwrap();
+        assert!(json.contains(r#""EUR":"18107""#), "{json}");
+        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
     }
 }

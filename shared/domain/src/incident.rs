@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::blocked::{Blocked, Guard};
 use crate::lag::Lag;
-use crate::order::{Order, Price};
+use crate::order::Order;
+use crate::policy::Policy;
+use crate::price::Price;
 use crate::quorum::DarkProof;
 use crate::{Region, Timestamp};
 
@@ -198,6 +201,9 @@ pub struct Incident {
     pub lag: Option<Lag>,
     /// The price when the decision was made.
     pub price: Option<Price>,
+    /// What was lost, counted after the promotion was proven.
+    #[serde(default)]
+    pub loss: Option<Price>,
     /// Until when a veto stops it, when there is a countdown.
     pub veto_until: Option<Timestamp>,
     /// A person's go-ahead.
@@ -272,6 +278,10 @@ pub struct IllegalTransition {
 /// The most milestones kept; a blocked incident that is looked at for hours must not outgrow its table item (400 kB).
 const HISTORY_MAX: usize = 64;
 
+/// From the last look at the lease to the mark of a payment: three steps of the payments tier, each given up after 1.5 s,
+/// and as much again for packets under way.
+const PAYMENT_MAX: Duration = Duration::from_secs(6);
+
 impl Incident {
     /// How people and pages name it.
     #[must_use]
@@ -317,6 +327,14 @@ impl Incident {
             | Phase::Promoting
             | Phase::Proving => false,
         }
+    }
+
+    /// When the old writer can have marked its last payment, at the latest: the epoch is raised by the time that RDS is
+    /// asked, a lease lasts so long after it was last read, and a payment that began under it may take a little longer.
+    #[must_use]
+    pub fn old_writer_silent_from(&self, policy: &Policy) -> Option<Timestamp> {
+        let fenced = self.history.iter().find(|milestone| milestone.phase == Phase::Promoting)?;
+        fenced.at.checked_add(policy.writer_lease() + PAYMENT_MAX).ok()
     }
 
     /// When the present phase began.
@@ -400,6 +418,7 @@ impl ClusterState {
             proof: None,
             lag: None,
             price: None,
+            loss: None,
             veto_until: None,
             approval,
             veto: None,

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod arn;
+pub mod attempt;
+pub mod beacon;
 pub mod blocked;
 pub mod config;
 pub mod event;
@@ -10,9 +12,11 @@ pub mod money;
 pub mod order;
 pub mod page;
 pub mod policy;
+pub mod price;
 pub mod promotion;
 pub mod quorum;
 pub mod region;
+pub mod replication;
 pub mod topology;
 pub mod trigger;
 pub mod vote;

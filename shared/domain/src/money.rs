@@ -73,7 +73,7 @@ impl From<Currency> for String {
 pub struct Totals {
     /// Number of payments.
     pub count: u64,
-    /// Sum per currency, in minor units.
+    /// Sum per currency, in minor units; written as text, because a JSON number may be read as a float.
     #[serde(with = "sums")]
     pub sums_minor: BTreeMap<Currency, i128>,
 }
@@ -85,20 +85,34 @@ impl Totals {
         let sum = self.sums_minor.entry(currency).or_insert(0);
         *sum = sum.saturating_add(i128::from(amount_minor));
     }
+
+    /// Adds a sum of several payments.
+    pub fn add_sum(&mut self, currency: Currency, count: u64, sum_minor: i128) {
+        self.count = self.count.saturating_add(count);
+        let sum = self.sums_minor.entry(currency).or_insert(0);
+        *sum = sum.saturating_add(sum_minor);
+    }
+
+    /// Whether there is no more of anything here than there.
+    #[must_use]
+    pub fn is_within(&self, more: &Self) -> bool {
+        let sum_in = |totals: &Self, currency| totals.sums_minor.get(&currency).copied().unwrap_or(0);
+        self.count <= more.count && self.sums_minor.iter().all(|(currency, sum)| *sum <= sum_in(more, *currency))
+    }
 }
 
-/// Sums as JSON numbers where every reader can hold them, and as text beyond 64 bits.
+/// Sums as text; numbers are read as well.
 ///
 /// serde carries no `i128` through a tagged enum such as `Event`: an incident with a counted price would not cross the bus.
 mod sums {
     use std::collections::BTreeMap;
 
     use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer};
 
     use super::Currency;
 
-    #[derive(Serialize, Deserialize)]
+    #[derive(Deserialize)]
     #[serde(untagged)]
     enum Sum {
         Number(i64),
@@ -106,8 +120,7 @@ mod sums {
     }
 
     pub(super) fn serialize<S: Serializer>(sums: &BTreeMap<Currency, i128>, to: S) -> Result<S::Ok, S::Error> {
-        let sum = |sum: &i128| i64::try_from(*sum).map_or_else(|_| Sum::Text(sum.to_string()), Sum::Number);
-        to.collect_map(sums.iter().map(|(currency, minor)| (currency, sum(minor))))
+        to.collect_map(sums.iter().map(|(currency, minor)| (currency, minor.to_string())))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Currency, i128>, D::Error> {
@@ -182,10 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_is_a_number_on_the_wire_unless_it_is_beyond_64_bits() {
+    fn a_sum_is_text_on_the_wire_and_whole_minor_units() {
         let mut totals = Totals::default();
         totals.add(Currency::parse("EUR").unwrap(), -100);
-        assert_eq!(serde_json::to_string(&totals).unwrap(), r#"{"count":1,"sums_minor":{"EUR":-100}}"#);
+        assert_eq!(serde_json::to_string(&totals).unwrap(), r#"{"count":1,"sums_minor":{"EUR":"-100"}}"#);
+        assert_eq!(serde_json::from_str::<Totals>(r#"{"count":1,"sums_minor":{"EUR":-100}}"#).unwrap(), totals);
         assert!(serde_json::from_str::<Totals>(r#"{"count":1,"sums_minor":{"EUR":"1.5"}}"#).is_err());
         assert!(serde_json::from_str::<Totals>(r#"{"count":1,"sums_minor":{"EUR":1.5}}"#).is_err());
     }

@@ -6,33 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::arn::ClusterArn;
-use crate::money::Totals;
 use crate::policy::StandingAcceptance;
+use crate::price::Price;
 use crate::{Region, Timestamp};
-
-/// What promoting now would cost: payments that the standby's ledger lacks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Price {
-    /// Counted from a strongly consistent attempts table: this and nothing else.
-    Exact(Totals),
-    /// Counted from an asynchronously replicated attempts table: this, and perhaps more.
-    AtLeast(Totals),
-    /// Nobody could count.
-    Unknown {
-        /// Why not.
-        why: String,
-    },
-}
-
-impl fmt::Display for Price {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(totals) => write!(f, "exactly {totals}"),
-            Self::AtLeast(totals) => write!(f, "at least {totals}"),
-            Self::Unknown { why } => write!(f, "unknown ({why})"),
-        }
-    }
-}
 
 /// On whose word loss is accepted, and for what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,15 +234,13 @@ mod tests {
         assert!(refused.to_string().contains("ran out"), "{refused}");
     }
 
-    fn totals() -> Totals {
-        let mut totals = Totals::default();
-        totals.add(crate::money::Currency::parse("EUR").unwrap(), 18_107);
-        totals
+    fn counted() -> crate::price::Counted {
+        crate::price::Counted::one_payment(now())
     }
     fn standing(expires_in_seconds: i64) -> Result<LossAcceptance, AcceptanceExpired> {
         let expires_at = Timestamp::from_second(now().as_second() + expires_in_seconds).unwrap();
         let policy = StandingAcceptance { accepted_by: "cfo".into(), expires_at, lag_max_seconds: 10 };
-        LossAcceptance::standing(&policy, Price::Exact(totals()), now())
+        LossAcceptance::standing(&policy, Price::Exact(counted()), now())
     }
 
     #[track_caller]
@@ -276,8 +250,8 @@ mod tests {
 
     #[test]
     fn a_price_says_how_sure_it_is() {
-        says(Price::Exact(totals()), "exactly 1 payment, EUR 181.07");
-        says(Price::AtLeast(totals()), "at least 1 payment, EUR 181.07");
+        says(Price::Exact(counted()), "exactly 1 payment, EUR 181.07");
+        says(Price::AtLeast(counted()), "at least 1 payment, EUR 181.07");
         says(unknown(), "unknown (not counted)");
     }
     #[test]
@@ -295,7 +269,7 @@ mod tests {
             "loss accepted by ada for this incident (“go”); price unknown (not counted)",
         );
         says(standing(0).unwrap_err(), "the standing acceptance of loss by cfo ran out at 2026-11-24T14:07:09Z");
-        assert_eq!(standing(1).unwrap().price(), &Price::Exact(totals()));
+        assert_eq!(standing(1).unwrap().price(), &Price::Exact(counted()));
     }
     #[test]
     fn an_order_names_epoch_target_and_whether_loss_is_allowed() {

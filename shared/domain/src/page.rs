@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::incident::{Incident, Phase, Verb};
-use crate::order::Price;
 use crate::region::one_line;
 use crate::topology::Topology;
 use crate::{Region, Timestamp, age};
@@ -24,6 +23,8 @@ pub enum Severity {
     /// Wakes somebody.
     Critical,
 }
+
+mod replication;
 
 /// A page, before any provider has shaped it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,6 +192,23 @@ fn composed(event: &Event, topology: &Topology) -> Option<Page> {
             ),
         )),
         Event::IncidentAdvanced { incident } => for_incident(incident, topology),
+        Event::LossCounted { incident } => Some(Page {
+            kind: "Loss".into(),
+            // Not above Restored: whichever of the two comes late is still news.
+            rank: 60,
+            severity: Severity::Critical,
+            headline: format!("Failover to {} has cost {}.", incident.to, lost(incident).0),
+            body: format!(
+                "{}\nLost: {}.\nThese payments were acknowledged and are not in the ledger; the attempts table lists them.\n\
+                 Needed from you: have the payments team book or refund them.\n{}",
+                story(incident),
+                lost(incident).1,
+                see_more(incident)
+            ),
+            ..frame(incident, topology)
+        }),
+        Event::ReplicationChanged { change } => replication::changed(change, cluster),
+        Event::KeysAcceptedTwice { doubled } => Some(replication::accepted_twice(doubled, cluster)),
         Event::PromotionSlow { incident, waiting_for } => Some(Page {
             kind: "slow".into(),
             rank: 40,
@@ -343,12 +361,14 @@ fn writes_work(incident: &Incident, topology: &Topology) -> Page {
     let Incident { from, to, verb, .. } = incident;
     let (loss, need) = match verb {
         Verb::Failover => (
-            match &incident.price {
-                Some(price @ (Price::Exact(_) | Price::AtLeast(_))) => format!("Loss known at the decision: {price}."),
-                Some(Price::Unknown { .. }) | None => "The loss is not counted yet.".into(),
+            match &incident.loss {
+                Some(loss) if loss.is_settled() => format!("Lost: {}.", loss.headline()),
+                Some(_) | None => "The loss is not counted yet.".into(),
             },
             format!(
-                "Needed from you: keep {from} out of service when it returns, reconcile the ledger, then close\n{}",
+                "Lost: {}.\nPrice when it was decided: {}.\nNeeded from you: keep {from} out of service when it returns, reconcile the ledger, then close\n{}",
+                lost(incident).1,
+                incident.price.as_ref().map_or_else(|| "not counted".into(), ToString::to_string),
                 invoke(to, &format!(r#"{{"action":"close","incident":"{}","by":"<you>"}}"#, incident.id()))
             ),
         ),
@@ -360,6 +380,14 @@ fn writes_work(incident: &Incident, topology: &Topology) -> Page {
         headline: format!("Writes work in {to}. {loss}"),
         body: format!("{}\n{need}\n{}", story(incident), see_more(incident)),
         ..frame(incident, topology)
+    }
+}
+
+/// What was lost, in short and in full.
+fn lost(incident: &Incident) -> (String, String) {
+    match &incident.loss {
+        Some(loss) => (loss.headline(), loss.to_string()),
+        None => ("an unknown number of payments".into(), "not counted yet".into()),
     }
 }
 

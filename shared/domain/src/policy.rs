@@ -58,6 +58,9 @@ pub struct Policy {
     /// The payments tier's writer lease: an old writer that is cut off has stopped after this long.
     #[serde(default = "six")]
     pub writer_lease_seconds: u64,
+    /// How far the clocks of two Regions, or a commit and its mark, may lie apart. Time services keep it in milliseconds.
+    #[serde(default = "half_a_minute")]
+    pub clock_margin_seconds: u64,
     /// How long a driver may be silent before another may take its incident over.
     #[serde(default = "ten")]
     pub driver_lease_seconds: u64,
@@ -93,6 +96,9 @@ fn ten() -> u64 {
 fn fifteen() -> u64 {
     15
 }
+fn half_a_minute() -> u64 {
+    30
+}
 fn three_minutes() -> u64 {
     180
 }
@@ -114,6 +120,18 @@ impl Policy {
     #[must_use]
     pub fn lag_age_max(&self) -> Duration {
         Duration::from_secs(self.lag_age_max_seconds)
+    }
+
+    /// How long an old writer goes on at most after it has last read the epoch.
+    #[must_use]
+    pub fn writer_lease(&self) -> Duration {
+        Duration::from_secs(self.writer_lease_seconds)
+    }
+
+    /// How far clocks may lie apart.
+    #[must_use]
+    pub fn clock_margin(&self) -> Duration {
+        Duration::from_secs(self.clock_margin_seconds)
     }
 
     /// How long a driver may be silent.
@@ -146,6 +164,7 @@ impl Policy {
             ("policy.vote_age_max_seconds", self.vote_age_max_seconds),
             ("policy.lag_age_max_seconds", self.lag_age_max_seconds),
             ("policy.writer_lease_seconds", self.writer_lease_seconds),
+            ("policy.clock_margin_seconds", self.clock_margin_seconds),
             ("policy.driver_lease_seconds", self.driver_lease_seconds),
             ("policy.promotion_slow_seconds", self.promotion_slow_seconds),
         ] {
@@ -180,6 +199,7 @@ mod tests {
             lag_age_max_seconds: 180,
             cooldown_seconds: 1800,
             writer_lease_seconds: 6,
+            clock_margin_seconds: 30,
             driver_lease_seconds: 10,
             promotion_slow_seconds: 300,
         };

@@ -7,9 +7,11 @@ use crate::arn::ClusterArn;
 use crate::blocked::Blocked;
 use crate::incident::{Freeze, Incident, Phase, Verb};
 use crate::lag::Lag;
-use crate::order::{Failover, LossAcceptance, Order, Price, Switchover};
+use crate::order::{Failover, LossAcceptance, Order, Switchover};
 use crate::policy::{Mode, Policy, StandingAcceptance};
+use crate::price::Price;
 use crate::quorum::{DarkProof, Quorum};
+use crate::replication::ReplicationRecord;
 use crate::{Timestamp, age};
 
 mod guards;
@@ -104,6 +106,8 @@ pub struct Facts {
     pub lag: Lag,
     /// What promoting now would cost.
     pub price: Price,
+    /// What verify-replication found last; looked at for a planned move only.
+    pub replication: Observed<Option<ReplicationRecord>>,
     /// When the last automatic promotion towards the target was proven.
     pub promoted_at: Option<Timestamp>,
     /// A person's stop.
@@ -148,6 +152,8 @@ pub enum Decision {
     },
     /// Look for the old volume's snapshot and copy it.
     SecureOldVolume,
+    /// What was lost is counted for good: remember it and tell it.
+    RecordLoss(Price),
     /// A planned move that is proven ends by itself: it leaves nothing to reconcile.
     CloseItself,
     /// It cannot go on without a person.
@@ -191,7 +197,7 @@ pub fn decide(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
         },
         Phase::Promoting => promoting(facts, policy, now),
         Phase::Proving => Decision::WriteFenceRow,
-        Phase::Restored => restored(facts),
+        Phase::Restored => restored(facts, policy, now),
         Phase::Reconciling if facts.incident.secured_snapshot.is_none() => Decision::SecureOldVolume,
         Phase::Reconciling => Decision::Rest { why: "the old volume is secured; a person closes the incident".into() },
         Phase::Dismissed | Phase::Failed | Phase::Closed => {
@@ -355,7 +361,17 @@ fn promoting(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
     }
 }
 
-fn restored(facts: &Facts) -> Decision {
+fn restored(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
+    let settled = facts.incident.loss.as_ref().is_some_and(Price::is_settled);
+    if facts.incident.verb == Verb::Failover && !settled {
+        if facts.price.is_settled() {
+            return Decision::RecordLoss(facts.price.clone());
+        }
+        if facts.incident.old_writer_silent_from(policy).is_some_and(|silent| now < silent) {
+            let waiting_for = "the last moment at which the old writer can have acknowledged anything".into();
+            return Decision::LookAgain { waiting_for, slow: false };
+        }
+    }
     match (facts.incident.verb, &facts.quorum) {
         (Verb::Switchover, _) => Decision::CloseItself,
         (Verb::Failover, Quorum::Alive | Quorum::Grey { .. }) => Decision::SecureOldVolume,
@@ -433,6 +449,7 @@ impl fmt::Display for Decision {
             Self::WriteFenceRow => f.write_str("writing the fence row through the writer endpoint"),
             Self::LookAgain { waiting_for, slow: false } => write!(f, "waiting: {waiting_for}"),
             Self::LookAgain { waiting_for, slow: true } => write!(f, "waiting longer than planned: {waiting_for}"),
+            Self::RecordLoss(loss) => write!(f, "the loss is counted: {loss}"),
             Self::CloseItself => f.write_str("closed: a planned move that is proven leaves nothing to reconcile"),
             Self::SecureOldVolume => f.write_str("looking for the snapshot of the old volume"),
             Self::Fail { reason } => write!(f, "failed: {reason}"),

@@ -20,6 +20,8 @@ pub struct Topology {
     pub event_bus: String,
     /// How the functions log in to the ledger.
     pub ledger: LedgerAccess,
+    /// The payments team's table of attempts.
+    pub attempts: AttemptsTable,
     /// The two Regions that hold the service.
     pub data_regions: Vec<DataRegion>,
     /// The third Region: it holds an observer and a replica of the coordination table.
@@ -46,6 +48,16 @@ fn postgresql_port() -> u16 {
     5432
 }
 
+/// The payments team's table of attempts, with string keys `pk` and `sk`, and a replica in both data Regions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptsTable {
+    /// Its name, the same in each Region.
+    pub table: String,
+    /// Into how many partitions the payments tier spreads the marks of a minute.
+    pub shards: u32,
+}
+
 /// One of the two Regions that hold the service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +66,10 @@ pub struct DataRegion {
     pub region: Region,
     /// Its Aurora cluster, a member of the global cluster.
     pub cluster_arn: ClusterArn,
+    /// Host name of its cluster's reader endpoint: it answers while the other Region is dark.
+    pub reader_endpoint: String,
+    /// The versioned bucket that holds this Region's receipts and the copies of the other's.
+    pub receipts_bucket: String,
     /// Answers 200 while the Region serves at all. Used for routing; it must not depend on the database.
     pub liveness_url: String,
     /// Answers 200 while a payment can be written through this Region.
@@ -144,10 +160,20 @@ impl Topology {
             ("topology.event_bus", &self.event_bus),
             ("topology.ledger.database", &self.ledger.database),
             ("topology.ledger.user", &self.ledger.user),
+            ("topology.attempts.table", &self.attempts.table),
+            ("topology.data_regions[0].reader_endpoint", &one.reader_endpoint),
+            ("topology.data_regions[1].reader_endpoint", &other.reader_endpoint),
+            ("topology.data_regions[0].receipts_bucket", &one.receipts_bucket),
+            ("topology.data_regions[1].receipts_bucket", &other.receipts_bucket),
         ] {
             if value.trim().is_empty() {
                 return Err(ConfigError::new(field, "is empty", "give its name"));
             }
+        }
+        // Each shard of each minute is one query while people wait for the price.
+        if !(1..=64).contains(&self.attempts.shards) {
+            let found = format!("is {}", self.attempts.shards);
+            return Err(ConfigError::new("topology.attempts.shards", found, "give a number from 1 to 64"));
         }
         Ok(())
     }

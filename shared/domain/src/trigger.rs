@@ -93,6 +93,10 @@ pub enum Action {
         /// Rounds to probe; absent: for the whole minute.
         rounds: Option<u32>,
     },
+    /// Look at every store both ways now.
+    Verify,
+    /// Look at every store both ways now, and say what speaks against a planned move.
+    Gate,
     /// Look at the evidence and at any open incident now.
     Resume,
     /// Promote `to` although data may be lost.
@@ -290,7 +294,7 @@ fn manual(mut value: Value) -> Result<Trigger, TriggerError> {
         | Action::Unfreeze { by }
         | Action::Retry { by, .. }
         | Action::Close { by, .. } => Some(by),
-        Action::Status | Action::Observe { .. } | Action::Resume => None,
+        Action::Status | Action::Observe { .. } | Action::Verify | Action::Gate | Action::Resume => None,
     };
     if by.is_some_and(|by| by.trim().is_empty() || by.contains('<')) {
         let problem = "`by` must name the person who asks".to_owned();

@@ -18,6 +18,8 @@ use crate::deployment::{Deployment, Setup, TABLE};
 use crate::scenario::{OUTAGE_AT, Scenario};
 use crate::waterfall::{Waterfall, ms};
 
+mod price;
+
 /// What the run proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,7 +89,8 @@ impl Outcome {
         let world = deployment.world.clone();
         let operations = deployment.history.operations();
         let state = stored_state(&world);
-        let functions = [observe_region::FUNCTION, promote_aurora::FUNCTION, page_humans::FUNCTION];
+        let functions =
+            [observe_region::FUNCTION, promote_aurora::FUNCTION, page_humans::FUNCTION, verify_replication::FUNCTION];
         let requests: Vec<RecordedRequest> =
             world.requests().into_iter().filter(|request| functions.contains(&&*request.caller.name)).collect();
         let writer = writer(&world);
@@ -152,13 +155,16 @@ impl Outcome {
         if !unlisted.is_empty() {
             problems.push(format!("acknowledged payments are lost and nothing lists them: {}", unlisted.join(", ")));
         }
-        if !self.charged_twice.is_empty() {
-            problems.push(format!("charged more than once: {}", self.charged_twice.join(", ")));
+        let unsaid: Vec<&str> =
+            self.charged_twice.iter().map(String::as_str).filter(|it| !self.is_listed(it)).collect();
+        if !unsaid.is_empty() {
+            problems.push(format!("charged more than once, and nobody was told: {}", unsaid.join(", ")));
         }
         if let Some(letters) = self.world.dead_letters().first() {
             problems.push(format!("{} in {} gave up: {}", letters.function, letters.region, letters.why));
         }
         problems.extend(self.acknowledged_behind_the_fence());
+        problems.extend(self.said_another_price());
         problems
     }
 

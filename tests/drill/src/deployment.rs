@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_aws::ledger::{FENCE_WRITE_MAX, Ledger, LedgerError, LedgerFuture};
 use holdfast_aws::metrics::Metrics;
 use holdfast_aws::{Failure, Invocation, Startup};
 use holdfast_domain::config::Config;
@@ -12,8 +11,8 @@ use holdfast_payments::card_network::CardNetwork;
 use holdfast_payments::clients::{Cohort, start_readers};
 use holdfast_payments::history::{History, Reads};
 use holdfast_payments::lease::WriterLease;
-use holdfast_payments::service::{ATTEMPTS_TABLE, PaymentsService, host};
-use holdfast_world::aurora::{SqlError, Statement, WRITER_ENDPOINT, through_writer_endpoint};
+use holdfast_payments::service::{ATTEMPTS_TABLE, PaymentsService, bucket, host};
+use holdfast_world::aurora::WRITER_ENDPOINT;
 use holdfast_world::cloudwatch::Alarm;
 use holdfast_world::dynamodb::{Mode, create_table};
 use holdfast_world::events::Rule;
@@ -21,7 +20,9 @@ use holdfast_world::lambda::Handler;
 use holdfast_world::rds::{GlobalClusterConfig, create_global_cluster};
 use holdfast_world::route53::HealthCheck;
 use holdfast_world::sns::topic_arn;
-use holdfast_world::{Region, World, WorldConfig, lambda};
+use holdfast_world::{Region, World, WorldConfig, lambda, s3};
+
+use crate::ledger::WorldLedger;
 
 /// Both data Regions and the witness.
 pub const REGIONS: [Region; 3] = [Region::DUBLIN, Region::LONDON, Region::FRANKFURT];
@@ -120,6 +121,10 @@ pub fn deploy(setup: &Setup) -> Deployment {
     for table in [TABLE, ATTEMPTS_TABLE] {
         create_table(&world, table, Mode::Mrsc(REGIONS), "pk", Some("sk"));
     }
+    for (region, peer) in [(Region::DUBLIN, Region::LONDON), (Region::LONDON, Region::DUBLIN)] {
+        s3::create_bucket(&world, bucket(region), region);
+        s3::set_rule(&world, bucket(region), Some(whole_rule(peer)));
+    }
     create_global_cluster(
         &world,
         &GlobalClusterConfig {
@@ -152,6 +157,17 @@ pub fn deploy(setup: &Setup) -> Deployment {
     Deployment { world, history, reads, network, lag: setup.lag, services: services.into_iter().collect() }
 }
 
+/// A replication rule that leaves nothing out.
+pub(crate) fn whole_rule(to: Region) -> s3::Rule {
+    s3::Rule {
+        destination: bucket(to),
+        delete_markers: true,
+        replica_modifications: true,
+        kms_objects: true,
+        broken: false,
+    }
+}
+
 fn deploy_functions(world: &World, region: Region, setup: &Setup) {
     let data = DATA_REGIONS.contains(&region);
     let minute = Duration::from_secs(60);
@@ -168,8 +184,17 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
     let turn = REGIONS.iter().position(|it| *it == region).and_then(|turn| u64::try_from(turn).ok()).unwrap_or(0);
     world.schedule(region, page_humans::FUNCTION, minute, Duration::from_secs(10 + 20 * turn));
     let rule = |bus, source, detail_types, target| Rule { region, bus, source, detail_types, target };
-    let told =
-        vec!["RegionDoubtful", "StandbyDark", "IncidentAdvanced", "PromotionSlow", "DatabaseNotice", "TriggerRefused"];
+    let told = vec![
+        "RegionDoubtful",
+        "StandbyDark",
+        "IncidentAdvanced",
+        "LossCounted",
+        "ReplicationChanged",
+        "KeysAcceptedTwice",
+        "PromotionSlow",
+        "DatabaseNotice",
+        "TriggerRefused",
+    ];
     world.put_rule(rule("holdfast", "holdfast", told, page_humans::FUNCTION));
     if data {
         world.create_function(
@@ -181,6 +206,10 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
         if setup.bug != Some(InstallationBug::PromoterNotScheduled) {
             world.schedule(region, promote_aurora::FUNCTION, minute, Duration::from_secs(30));
         }
+        world.create_function(region, verify_replication::FUNCTION, minute, handler(world, setup, Function::Verify));
+        let offset = if region == Region::LONDON { 20 } else { 35 };
+        world.schedule(region, verify_replication::FUNCTION, minute, Duration::from_secs(offset));
+        world.put_rule(rule("holdfast", "holdfast", vec!["IncidentAdvanced"], verify_replication::FUNCTION));
         world.put_rule(rule("holdfast", "holdfast", vec!["RegionSuspected"], promote_aurora::FUNCTION));
         world.put_rule(rule("default", "aws.rds", vec![], promote_aurora::FUNCTION));
     }
@@ -218,6 +247,7 @@ enum Function {
     Observe,
     Promote,
     Page,
+    Verify,
 }
 
 fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
@@ -228,47 +258,19 @@ fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
             let region = holdfast_domain::Region::new(invocation.region.as_str()).map_err(|error| error.to_string())?;
             let startup =
                 Startup::new(config, region, &invocation.sdk, Metrics::Silent).map_err(|error| error.to_string())?;
-            let ledger = Arc::new(WorldLedger { world, region: invocation.region, bug });
+            let ledger = Arc::new(WorldLedger::new(&world, invocation.region, bug));
             let given = Invocation {
                 payload: invocation.payload.to_vec(),
                 id: invocation.request_id,
                 deadline: invocation.deadline,
             };
             let answer: Result<_, Failure> = match function {
-                Function::Observe => observe_region::handle(&startup, given).await,
+                Function::Observe => observe_region::handle(&startup, ledger, given).await,
                 Function::Promote => promote_aurora::handle(&startup, ledger, given).await,
                 Function::Page => page_humans::handle(&startup, given).await,
+                Function::Verify => verify_replication::handle(&startup, given).await,
             };
             answer.map_err(|failure| failure.to_string())
         })
     })
-}
-
-/// The ledger port on the world's Aurora.
-#[derive(Debug)]
-struct WorldLedger {
-    world: World,
-    region: Region,
-    bug: Option<InstallationBug>,
-}
-
-impl Ledger for WorldLedger {
-    fn write_fence_row(&self, epoch: u64) -> LedgerFuture<'_> {
-        if self.bug == Some(InstallationBug::FenceRowsSkipped) {
-            return Box::pin(async { Ok(()) });
-        }
-        Box::pin(async move {
-            let endpoint = || WRITER_ENDPOINT.to_owned();
-            let write = through_writer_endpoint(&self.world, self.region, Statement::Fence(epoch));
-            match self.world.within(FENCE_WRITE_MAX, write).await {
-                None => Err(LedgerError::TimedOut { endpoint: endpoint() }),
-                Some(Ok(_)) => Ok(()),
-                Some(Err(SqlError::ReadOnly)) => Err(LedgerError::InRecovery { endpoint: endpoint() }),
-                Some(Err(SqlError::FencedOff)) => Err(LedgerError::FencedOff { epoch }),
-                Some(Err(SqlError::Unavailable)) => {
-                    Err(LedgerError::Unreachable { endpoint: endpoint(), why: "no instance takes connections".into() })
-                }
-            }
-        })
-    }
 }

@@ -5,6 +5,7 @@ pub mod checker;
 pub mod crash;
 pub mod deployment;
 mod expect;
+mod ledger;
 pub mod report;
 pub mod scenario;
 pub mod timeline;

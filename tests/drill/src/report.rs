@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use comfy_table::{Table, presets::NOTHING};
+use holdfast_world::RecordedRequest;
 use serde_json::{Value, json};
 
 use crate::checker::{Outcome, Verdict};
@@ -109,7 +110,8 @@ fn per_function(outcome: &Outcome) -> BTreeMap<(String, String), (usize, usize, 
         count.0 += 1;
         count.1 += usize::from(invoked.outcome.is_err());
     }
-    for request in outcome.requests.iter().filter(|request| request.service != "http") {
+    let of_functions = |request: &&RecordedRequest| request.caller.invocation.is_some() && request.service != "http";
+    for request in outcome.world.requests().iter().filter(of_functions) {
         let key = (request.caller.name.to_string(), request.caller.region.to_string());
         counts.entry(key).or_default().2 += 1;
     }

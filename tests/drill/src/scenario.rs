@@ -11,6 +11,8 @@ use crate::checker::Outcome;
 use crate::deployment::{Deployment, Setup, deploy};
 use crate::expect;
 
+mod replication;
+
 /// 14:07:00, two minutes after the start of every scenario.
 pub const OUTAGE_AT: Duration = Duration::from_secs(120);
 
@@ -236,6 +238,12 @@ pub const SCENARIOS: &[Scenario] = &[
         },
         expect: expect::the_old_volume_is_secured,
     },
+    replication::LAG_SPIKE_THEN_DARK,
+    replication::TABLE_STALLED,
+    replication::KMS_REVOKED,
+    replication::CRR_ONE_WAY,
+    replication::MREC_DOUBLE_KEY,
+    replication::GATE_REFUSES_SWITCHOVER,
 ];
 
 /// What one playing of a scenario may choose.

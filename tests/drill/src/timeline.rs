@@ -64,6 +64,15 @@ fn note(world: &World, event: &Value) {
             let said = incident.history.last().map(|it| it.sentence.clone()).unwrap_or_default();
             ("promote-aurora".to_owned(), format!("{} {}: {said}", incident.id(), incident.phase))
         }
+        Event::LossCounted { incident } => {
+            let loss = incident.loss.map(|loss| loss.to_string()).unwrap_or_default();
+            ("promote-aurora".to_owned(), format!("has counted the loss: {loss}"))
+        }
+        Event::ReplicationChanged { change } => ("verify-replication".to_owned(), format!("finds that {change}")),
+        Event::KeysAcceptedTwice { doubled } => {
+            let listed: Vec<String> = doubled.iter().map(ToString::to_string).collect();
+            ("verify-replication".to_owned(), format!("finds keys that both Regions accepted: {}", listed.join("; ")))
+        }
         Event::PromotionSlow { waiting_for, .. } => {
             ("promote-aurora".to_owned(), format!("is kept waiting: {waiting_for}"))
         }

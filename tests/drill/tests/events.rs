@@ -26,8 +26,12 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("observe-region", "status.json", To("alive and writing")),
     ("page-humans", "database-notice.json", To(r#""sent":true"#)),
     ("page-humans", "incident-advanced.json", To(r#""sent":true"#)),
+    ("page-humans", "keys-accepted-twice.json", To(r#""sent":true"#)),
+    ("page-humans", "loss-counted.json", To(r#""sent":true"#)),
     ("page-humans", "promotion-slow.json", To(r#""sent":true"#)),
     ("page-humans", "region-doubtful.json", To(r#""sent":true"#)),
+    ("page-humans", "replica-cliff.json", To(r#""sent":true"#)),
+    ("page-humans", "replication-changed.json", To(r#""sent":true"#)),
     ("page-humans", "schedule.json", To("no incident owes a page")),
     ("page-humans", "standby-dark.json", To(r#""sent":true"#)),
     ("page-humans", "status.json", To("holdfast-pages")),
@@ -49,6 +53,12 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("promote-aurora", "switchover.json", ToPromotion),
     ("promote-aurora", "unfreeze.json", To(r#""freeze":null"#)),
     ("promote-aurora", "veto.json", ToRefusal("there is no incident `e1`")),
+    ("verify-replication", "gate.json", To(r#""gate":"open""#)),
+    ("verify-replication", "incident-advanced.json", To(r#""kind":"in_sync""#)),
+    ("verify-replication", "schedule.json", To(r#""kind":"in_sync""#)),
+    ("verify-replication", "status.json", To("ledger from eu-west-1 to eu-west-2")),
+    ("verify-replication", "verify-dry-run.json", To("ledger from eu-west-1 to eu-west-2")),
+    ("verify-replication", "verify.json", To(r#""kind":"in_sync""#)),
 ];
 
 fn events() -> &'static Path {
@@ -68,6 +78,7 @@ fn invoke(function: &str, payload: Vec<u8>) -> (Deployment, Result<Value, String
         "observe-region" => observe_region::FUNCTION,
         "promote-aurora" => promote_aurora::FUNCTION,
         "page-humans" => page_humans::FUNCTION,
+        "verify-replication" => verify_replication::FUNCTION,
         other => panic!("there is no function {other}"),
     };
     runtime.block_on(async {
@@ -110,7 +121,7 @@ fn every_sample_comes_to_what_it_should() {
 #[test]
 fn every_sample_is_in_the_table() {
     let mut found = Vec::new();
-    for function in ["observe-region", "page-humans", "promote-aurora"] {
+    for function in ["observe-region", "page-humans", "promote-aurora", "verify-replication"] {
         for entry in std::fs::read_dir(events().join(function)).unwrap() {
             found.push((function.to_owned(), entry.unwrap().file_name().into_string().unwrap()));
         }
@@ -134,7 +145,7 @@ fn hostile_payloads_are_refused_told_and_move_nothing() {
         ("nested lists", "[".repeat(500_000).into_bytes()),
         ("nested objects", r#"{"a":"#.repeat(150_000).into_bytes()),
     ];
-    for function in ["observe-region", "promote-aurora", "page-humans"] {
+    for function in ["observe-region", "promote-aurora", "page-humans", "verify-replication"] {
         for (name, payload) in &hostile {
             let (deployment, answer) = invoke(function, payload.clone());
             let problem = answer.expect_err(name);

@@ -44,6 +44,12 @@ scenarios! {
     a_headless_standby_is_blocked_and_paged "london-headless"
     a_dark_standby_is_told_and_nothing_moves "standby-dark"
     the_old_volume_is_secured_when_dublin_returns "dublin-returns"
+    the_price_on_the_page_is_what_is_lost "lag-spike-then-dark"
+    a_stalled_table_is_told_and_its_recovery_too "table-stalled"
+    a_replica_without_its_key_is_counted_down "kms-revoked"
+    a_one_way_set_up_is_found "crr-one-way"
+    a_double_charge_is_found_and_listed "mrec-double-key"
+    a_planned_move_waits_for_replication "gate-refuses-switchover"
 }
 
 #[test]

@@ -4,4 +4,5 @@ pub mod card_network;
 pub mod clients;
 pub mod history;
 pub mod lease;
+pub mod marks;
 pub mod service;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast_world::aurora::{LedgerRow, Reply, Statement, through_writer_endpoint, writer_endpoint_region};
 use holdfast_world::dynamodb::{self, DynamoError, Item};
-use holdfast_world::{Region, World};
+use holdfast_world::{Region, World, s3};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::card_network::CardNetwork;
 use crate::lease::{WriterLease, item};
+use crate::marks;
 
 /// The payments team's table of idempotency keys, with intents and outcomes as separate items.
 pub const ATTEMPTS_TABLE: &str = "payment-attempts";
@@ -57,6 +58,13 @@ struct Trouble {
     writes_broken: bool,
     /// Nothing gets through the load balancer; all behind it works.
     front_door_closed: bool,
+}
+
+/// What the card network said of an attempt, and where its acknowledgement would be marked.
+#[derive(Debug)]
+struct ChargeOutcome {
+    reference: String,
+    buckets: Vec<String>,
 }
 
 /// Why a payment was not made.
@@ -152,50 +160,120 @@ impl PaymentsService {
         if payment.amount_minor <= 0 || payment.key.is_empty() {
             return Err(Refusal::BadRequest("a payment has a key and a positive amount".into()));
         }
-        self.database().map_err(Refusal::Unavailable)?;
-        let reference = match self.intend(&payment).await? {
-            Some(reference) => reference,
+        if let Err(why) = self.database() {
+            // What is acknowledged stays so, whatever the database does; a new payment has to wait.
+            let outcome = self.outcome(&payment).await?.ok_or(Refusal::Unavailable(why))?;
+            let acknowledged = self.is_acknowledged(&payment, &outcome).await?;
+            return if acknowledged { Ok(outcome.reference) } else { Err(Refusal::Unavailable(why)) };
+        }
+        let outcome = match self.intend(&payment).await? {
+            Some(outcome) if self.is_acknowledged(&payment, &outcome).await? => return Ok(outcome.reference),
+            Some(outcome) => self.store(&payment, outcome).await?,
             None => self.charge(&payment).await?,
         };
+        let reference = outcome.reference.clone();
         self.book(&payment, &reference).await?;
+        self.acknowledge(&payment, &outcome).await?;
+        self.store_receipt(&payment, &reference).await;
         let receipt = Receipt { region: self.region.to_string(), key: payment.key };
         self.receipts.lock().unwrap_or_else(PoisonError::into_inner).push(receipt);
         Ok(reference)
     }
 
-    /// Writes the intent before anything is charged. `Some`: an earlier try was charged, under this reference.
-    async fn intend(&self, payment: &PaymentRequest) -> Result<Option<String>, Refusal> {
+    /// Writes the intent before anything is charged. `Some`: an earlier try was charged.
+    async fn intend(&self, payment: &PaymentRequest) -> Result<Option<ChargeOutcome>, Refusal> {
+        let now = self.world.clock(self.region);
+        let begun = marks::begun(payment, self.region, now);
+        if self.put(begun, None).await?.is_err() {
+            return Err(Refusal::Unavailable("the attempts table takes no writes"));
+        }
         let intent = item(json!({
             "pk": {"S": payment.key}, "sk": {"S": "intent"}, "amount_minor": {"N": payment.amount_minor.to_string()},
             "currency": {"S": payment.currency}, "region": {"S": self.region.as_str()},
-            "at": {"N": self.world.now().as_millisecond().to_string()},
+            "at": {"N": now.as_millisecond().to_string()},
         }));
         match self.put(intent, Some("attribute_not_exists(pk)")).await? {
             Ok(()) => Ok(None),
-            Err(error) if error.code == "ConditionalCheckFailedException" => {
-                let key = item(json!({"pk": {"S": payment.key}, "sk": {"S": "outcome"}}));
-                let outcome = self.table(|world| dynamodb::get(world, self.region, ATTEMPTS_TABLE, &key)).await?;
-                match outcome {
-                    Ok(Some(outcome)) => Ok(outcome.get("network_reference").and_then(text).map(str::to_owned)),
-                    Ok(None) => Err(Refusal::InDoubt),
-                    Err(_) => Err(Refusal::Unavailable("the attempts table cannot be read")),
-                }
-            }
+            Err(error) if error.code == "ConditionalCheckFailedException" => match self.outcome(payment).await? {
+                Some(outcome) => Ok(Some(outcome)),
+                None => Err(Refusal::InDoubt),
+            },
             Err(_) => Err(Refusal::Unavailable("the attempts table takes no writes")),
         }
     }
 
-    async fn charge(&self, payment: &PaymentRequest) -> Result<String, Refusal> {
+    /// What the card network said of an earlier try.
+    async fn outcome(&self, payment: &PaymentRequest) -> Result<Option<ChargeOutcome>, Refusal> {
+        let key = item(json!({"pk": {"S": payment.key}, "sk": {"S": "outcome"}}));
+        match self.table(|world| dynamodb::get(world, self.region, ATTEMPTS_TABLE, &key)).await? {
+            Ok(found) => Ok(found.as_ref().and_then(|outcome| {
+                let of = |name: &str| outcome.get(name).and_then(text);
+                let buckets = of("buckets").unwrap_or_default().split(',').map(str::to_owned).collect();
+                Some(ChargeOutcome { reference: of("network_reference")?.to_owned(), buckets })
+            })),
+            Err(_) => Err(Refusal::Unavailable("the attempts table cannot be read")),
+        }
+    }
+
+    /// Whether an earlier try got so far that it may have told its client: only its mark says so.
+    async fn is_acknowledged(&self, payment: &PaymentRequest, outcome: &ChargeOutcome) -> Result<bool, Refusal> {
+        for bucket in &outcome.buckets {
+            for region in [Region::DUBLIN, Region::LONDON] {
+                let key = marks::acknowledgement_key(bucket, &payment.key, region);
+                match self.table(|world| dynamodb::get(world, self.region, ATTEMPTS_TABLE, &key)).await? {
+                    Ok(Some(_)) => return Ok(true),
+                    Ok(None) => {}
+                    Err(_) => return Err(Refusal::Unavailable("the attempts table cannot be read")),
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    async fn charge(&self, payment: &PaymentRequest) -> Result<ChargeOutcome, Refusal> {
         let charged = self.world.round_trip(self.region, Region::INTERNET, |world| {
             self.network.charge(&payment.key, payment.amount_minor, &payment.currency, world.now())
         });
         let reference = self.step(charged).await.map_err(Refusal::Unavailable)?;
-        let outcome = item(json!({
-            "pk": {"S": payment.key}, "sk": {"S": "outcome"}, "network_reference": {"S": reference},
+        self.store(payment, ChargeOutcome { reference, buckets: Vec::new() }).await
+    }
+
+    /// Stores what the card network said, and in which buckets an acknowledgement is to be looked for. Those of earlier
+    /// tries stay: one of them may still be on its way.
+    async fn store(&self, payment: &PaymentRequest, mut outcome: ChargeOutcome) -> Result<ChargeOutcome, Refusal> {
+        let bucket = marks::bucket(self.world.clock(self.region), &payment.key);
+        if outcome.buckets.last() != Some(&bucket) {
+            outcome.buckets.push(bucket);
+        }
+        let stored = item(json!({
+            "pk": {"S": payment.key}, "sk": {"S": "outcome"}, "network_reference": {"S": outcome.reference},
+            "buckets": {"S": outcome.buckets.join(",")},
         }));
-        match self.put(outcome, None).await? {
-            Ok(()) => Ok(reference),
+        match self.put(stored, None).await? {
+            Ok(()) => Ok(outcome),
             Err(_) => Err(Refusal::Unavailable("the outcome could not be stored")),
+        }
+    }
+
+    /// Puts the receipt into this Region's bucket. A payment does not fail for want of it.
+    async fn store_receipt(&self, payment: &PaymentRequest, reference: &str) {
+        let (bucket, key) = (bucket(self.region), format!("receipts/{}/{}", self.region, payment.key));
+        let body = json!({"key": payment.key, "network_reference": reference}).to_string();
+        let put = self.world.round_trip(self.region, self.region, |world| {
+            // An installation without buckets has no receipts.
+            let _ = s3::put_object(world, bucket, &key, Bytes::from(body));
+        });
+        let _ = self.step(put).await;
+    }
+
+    /// Marks the payment as acknowledged: from here on whoever asks is told so.
+    async fn acknowledge(&self, payment: &PaymentRequest, outcome: &ChargeOutcome) -> Result<(), Refusal> {
+        let bucket = outcome.buckets.last().map(String::as_str).unwrap_or_default();
+        let now = self.world.clock(self.region);
+        let mark = marks::acknowledged(bucket, payment, &outcome.reference, self.region, now);
+        match self.put(mark, None).await? {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Refusal::Unavailable("the acknowledgement could not be marked")),
         }
     }
 
@@ -226,6 +304,12 @@ impl PaymentsService {
     async fn step<T>(&self, work: impl Future<Output = T>) -> Result<T, &'static str> {
         self.world.within(STEP_MAX, work).await.ok_or("a dependency does not answer")
     }
+}
+
+/// The bucket of a Region's receipts.
+#[must_use]
+pub fn bucket(region: Region) -> &'static str {
+    if region == Region::DUBLIN { "payments-receipts-eu-west-1" } else { "payments-receipts-eu-west-2" }
 }
 
 /// The host name of a Region's service.

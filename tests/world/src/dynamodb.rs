@@ -11,6 +11,9 @@ use crate::service::{Answer, json_error, respond};
 use crate::world::World;
 
 mod expression;
+mod mrec;
+
+pub use mrec::pause_replication;
 
 use expression::{Names, compare};
 
@@ -22,6 +25,8 @@ pub type Item = Map<String, Value>;
 pub enum Mode {
     /// Multi-Region strong consistency: a write needs one other replica, and conditions see the latest version (DDB V2globaltables_HowItWorks).
     Mrsc([Region; 3]),
+    /// Multi-Region eventual consistency: a copy in each Region, conditions on the local one, last writer wins.
+    Mrec(Vec<Region>),
     /// One Region.
     Regional(Region),
 }
@@ -43,6 +48,10 @@ struct Table {
     conflicts_to_inject: u32,
     /// Every version of every item, where it is kept.
     journal: Option<Vec<Change>>,
+    /// The copies of a table that replicates late; `items` is empty then.
+    copies: mrec::Copies,
+    /// What describes a replica's state, when it is not `ACTIVE`.
+    statuses: BTreeMap<Region, ReplicaState>,
 }
 
 /// A write that took effect.
@@ -54,6 +63,15 @@ pub struct Change {
     pub by: Region,
     /// The new item; `None` when it was deleted.
     pub item: Option<Item>,
+}
+
+/// A replica that is not as it should be.
+#[derive(Clone, Debug)]
+pub struct ReplicaState {
+    /// Such as `INACCESSIBLE_ENCRYPTION_CREDENTIALS`.
+    pub status: &'static str,
+    /// `ReplicaInaccessibleDateTime`.
+    pub inaccessible_since: Option<jiff::Timestamp>,
 }
 
 /// An error as DynamoDB gives it.
@@ -85,9 +103,34 @@ pub fn create_table(
     partition_key: &'static str,
     sort_key: Option<&'static str>,
 ) {
-    let (items, writers) = (BTreeMap::new(), BTreeMap::new());
-    let table = Table { mode, partition_key, sort_key, items, writers, conflicts_to_inject: 0, journal: None };
+    let replicates_late = matches!(mode, Mode::Mrec(_));
+    let table = Table {
+        mode,
+        partition_key,
+        sort_key,
+        items: BTreeMap::new(),
+        writers: BTreeMap::new(),
+        conflicts_to_inject: 0,
+        journal: None,
+        copies: mrec::Copies::default(),
+        statuses: BTreeMap::new(),
+    };
     world.state().dynamodb.tables.insert(name.to_owned(), table);
+    if replicates_late {
+        mrec::start(world, name);
+    }
+}
+
+/// Puts a replica into a state; one that is inaccessible neither answers nor replicates.
+pub fn set_replica_state(world: &World, table: &str, region: Region, state: Option<ReplicaState>) {
+    let says = state.as_ref().map_or("ACTIVE", |state| state.status);
+    world.record("dynamodb", format!("the replica of {table} in {region} is {says}"));
+    if let Some(table) = world.state().dynamodb.tables.get_mut(table) {
+        match state {
+            Some(state) => table.statuses.insert(region, state),
+            None => table.statuses.remove(&region),
+        };
+    }
 }
 
 /// Has the next writes to a table answered with `ReplicatedWriteConflictException`.
@@ -129,13 +172,15 @@ pub fn get(world: &World, at: Region, table: &str, key: &Item) -> Result<Option<
     let linked = links(&state.network, at);
     let table = state.dynamodb.table(table)?;
     table.reachable(at, true, &linked)?;
-    Ok(table.items.get(&table.key_of(key)?).cloned())
+    Ok(table.items_at(at).get(&table.key_of(key)?).cloned())
 }
 
 /// Every item of a table, whatever the network: for checkers after the run.
 #[must_use]
 pub fn all_items(world: &World, table: &str) -> Vec<Item> {
-    world.state().dynamodb.tables.get(table).map(|table| table.items.values().cloned().collect()).unwrap_or_default()
+    let state = world.state();
+    let table = state.dynamodb.tables.get(table);
+    table.map(|table| table.items.values().chain(table.copies.all()).cloned().collect()).unwrap_or_default()
 }
 
 /// Which of the Regions of Europe a Region has a two-way path to.
@@ -164,12 +209,38 @@ impl Table {
         Ok((part(self.partition_key)?, self.sort_key.map(part).transpose()?.unwrap_or_default()))
     }
 
+    /// What a Region has.
+    fn items_at(&self, at: Region) -> &BTreeMap<(String, String), Item> {
+        match &self.mode {
+            Mode::Mrec(_) => self.copies.items(at),
+            Mode::Mrsc(_) | Mode::Regional(_) => &self.items,
+        }
+    }
+
+    fn is_accessible(&self, region: Region) -> bool {
+        self.statuses.get(&region).is_none_or(|state| ["ACTIVE", "UPDATING"].contains(&state.status))
+    }
+
+    /// The items of one partition, or all of them.
+    fn items_of(&self, at: Region, partition: Option<&str>) -> impl Iterator<Item = (&(String, String), &Item)> {
+        let first = (partition.unwrap_or_default().to_owned(), String::new());
+        let wanted = partition.map(str::to_owned);
+        self.items_at(at)
+            .range(first..)
+            .take_while(move |((of, _), _)| wanted.as_ref().is_none_or(|wanted| of == wanted))
+    }
+
     /// The round trip to the replica that takes part, or why there is none.
     fn reachable(&self, at: Region, strong: bool, linked: &[(Region, Duration)]) -> Result<Duration, DynamoError> {
+        if !self.is_accessible(at) {
+            return Err(refused("AccessDeniedException", "The replica's encryption key cannot be used"));
+        }
         match &self.mode {
             Mode::Regional(home) if *home == at => Ok(Duration::ZERO),
+            Mode::Mrec(replicas) if replicas.contains(&at) => Ok(Duration::ZERO),
             Mode::Mrsc(replicas) if replicas.contains(&at) => {
-                let nearest = linked.iter().filter(|(other, _)| replicas.contains(other)).map(|(_, trip)| *trip).min();
+                let takes_part = |other: &Region| replicas.contains(other) && self.is_accessible(*other);
+                let nearest = linked.iter().filter(|(other, _)| takes_part(other)).map(|(_, trip)| *trip).min();
                 match nearest {
                     Some(trip) => Ok(trip),
                     None if !strong => Ok(Duration::ZERO),
@@ -180,7 +251,7 @@ impl Table {
                     }),
                 }
             }
-            Mode::Regional(_) | Mode::Mrsc(_) => {
+            Mode::Regional(_) | Mode::Mrsc(_) | Mode::Mrec(_) => {
                 Err(refused("ResourceNotFoundException", "Requested resource not found"))
             }
         }
@@ -209,7 +280,10 @@ fn change(
     let now = world.elapsed();
     let mut state = world.state();
     let linked = links(&state.network, at);
-    let table = state.dynamodb.table(table)?;
+    let name = table;
+    let late = matches!(state.dynamodb.table(name)?.mode, Mode::Mrec(_));
+    let lag = if late { mrec::draw_lag(&mut state.random) } else { Duration::ZERO };
+    let table = state.dynamodb.table(name)?;
     let trip = table.reachable(at, true, &linked)?;
     let key = table.key_of(key)?;
     if table.conflicts_to_inject > 0 {
@@ -222,7 +296,7 @@ fn change(
     {
         return Err(conflict());
     }
-    let old = table.items.get(&key);
+    let old = table.items_at(at).get(&key);
     if let Some(condition) = write.condition {
         let empty = Item::new();
         let holds = expression::holds(condition, old.unwrap_or(&empty), &write.names)
@@ -235,6 +309,13 @@ fn change(
     let new = new(old.as_ref());
     if let Some(journal) = &mut table.journal {
         journal.push(Change { at: now, by: at, item: new.clone() });
+    }
+    if let Mode::Mrec(replicas) = table.mode.clone() {
+        table.copies.write(at, &replicas, key, new, now, lag);
+        drop(state);
+        let name = name.to_owned();
+        world.after(lag, move |world| mrec::deliver(world, &name));
+        return Ok((old, Duration::ZERO));
     }
     match new {
         Some(item) => table.items.insert(key.clone(), item),
@@ -291,7 +372,7 @@ fn get_item(world: &World, at: Region, input: &Value) -> Result<(Value, Duration
     let table = state.dynamodb.table(name_of(input))?;
     let trip = table.reachable(at, strong, &linked)?;
     let key = table.key_of(input["Key"].as_object().unwrap_or(&Item::new()))?;
-    let body = table.items.get(&key).map_or_else(|| json!({}), |item| json!({"Item": item}));
+    let body = table.items_at(at).get(&key).map_or_else(|| json!({}), |item| json!({"Item": item}));
     Ok((body, if strong { trip } else { Duration::ZERO }))
 }
 
@@ -319,13 +400,15 @@ fn query(world: &World, at: Region, input: &Value) -> Result<(Value, Duration), 
     let trip = table.reachable(at, strong, &linked)?;
     let names = Names { names: &input["ExpressionAttributeNames"], values: &input["ExpressionAttributeValues"] };
     let mut found: Vec<&Item> = Vec::new();
-    for item in table.items.values() {
+    let partition = input["KeyConditionExpression"].as_str().and_then(|it| partition(table.partition_key, it, &names));
+    // The partition is all that most key conditions ask for; what is left is looked at item by item.
+    let conditions =
+        [input["KeyConditionExpression"].as_str().filter(|_| partition.is_none()), input["FilterExpression"].as_str()];
+    for (_, item) in table.items_of(at, partition.as_deref()) {
         let mut fits = true;
-        for field in ["KeyConditionExpression", "FilterExpression"] {
-            if let Some(condition) = input[field].as_str() {
-                fits &= expression::holds(condition, item, &names)
-                    .map_err(|problem| refused("ValidationException", format!("Invalid {field}: {problem}")))?;
-            }
+        for condition in conditions.into_iter().flatten() {
+            fits &= expression::holds(condition, item, &names)
+                .map_err(|problem| refused("ValidationException", format!("Invalid expression: {problem}")))?;
         }
         if fits {
             found.push(item);
@@ -344,23 +427,47 @@ fn query(world: &World, at: Region, input: &Value) -> Result<(Value, Duration), 
     Ok((json!({"Items": found, "Count": count, "ScannedCount": count}), if strong { trip } else { Duration::ZERO }))
 }
 
+/// The partition that a key condition names, when it names nothing else.
+fn partition(partition_key: &str, condition: &str, names: &Names<'_>) -> Option<String> {
+    let mut words = condition.split_whitespace();
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(name), Some("="), Some(value), None) if name == partition_key => {
+            names.values.get(value).map(Value::to_string)
+        }
+        (_, _, _, _) => None,
+    }
+}
+
 fn describe(world: &World, at: Region, input: &Value) -> Result<(Value, Duration), DynamoError> {
     let mut state = world.state();
     let name = name_of(input).to_owned();
     let table = state.dynamodb.table(&name)?;
-    table.reachable(at, false, &[])?;
-    let replicas: Vec<Value> = match &table.mode {
-        Mode::Mrsc(replicas) => replicas
-            .iter()
-            .filter(|replica| **replica != at)
-            .map(|replica| json!({"RegionName": replica.as_str(), "ReplicaStatus": "ACTIVE"}))
-            .collect(),
-        Mode::Regional(_) => Vec::new(),
+    let (replicas, consistency) = match &table.mode {
+        Mode::Mrsc(replicas) => (replicas.to_vec(), json!("STRONG")),
+        Mode::Mrec(replicas) => (replicas.clone(), json!("EVENTUAL")),
+        Mode::Regional(home) => (vec![*home], Value::Null),
     };
-    let consistency = if replicas.is_empty() { Value::Null } else { json!("STRONG") };
+    if !replicas.contains(&at) {
+        return Err(refused("ResourceNotFoundException", "Requested resource not found"));
+    }
+    let others = replicas.iter().filter(|replica| **replica != at);
+    let described: Vec<Value> = others.map(|replica| table.describe_replica(*replica)).collect();
+    let status = table.statuses.get(&at).map_or("ACTIVE", |state| state.status);
     let body = json!({"Table": {
-        "TableName": name, "TableStatus": "ACTIVE", "ItemCount": table.items.len(), "Replicas": replicas,
+        "TableName": name, "TableStatus": status, "ItemCount": table.items_at(at).len(), "Replicas": described,
         "MultiRegionConsistency": consistency, "GlobalTableVersion": "2019.11.21",
     }});
     Ok((body, Duration::ZERO))
+}
+
+impl Table {
+    fn describe_replica(&self, region: Region) -> Value {
+        match self.statuses.get(&region) {
+            None => json!({"RegionName": region.as_str(), "ReplicaStatus": "ACTIVE"}),
+            Some(ReplicaState { status, inaccessible_since }) => json!({
+                "RegionName": region.as_str(), "ReplicaStatus": status,
+                "ReplicaInaccessibleDateTime": inaccessible_since.map(jiff::Timestamp::as_second),
+            }),
+        }
+    }
 }

@@ -11,6 +11,7 @@ pub mod network;
 pub mod rds;
 pub mod region;
 pub mod route53;
+pub mod s3;
 pub mod server;
 mod service;
 pub mod sns;

@@ -36,7 +36,7 @@ async fn answer(world: World, request: http::Request<Incoming>) -> Result<http::
     };
     let scope = parts.headers.get("authorization").and_then(|value| value.to_str().ok()).and_then(of_signature);
     let Some((service, region)) = scope else {
-        let why = "the request is not signed for a service and Region of this world: dynamodb, rds, sns, events or monitoring in eu-west-1, eu-west-2, eu-central-1 or us-east-1";
+        let why = "the request is not signed for a service and Region of this world: dynamodb, rds, s3, sns, events or monitoring in eu-west-1, eu-west-2, eu-central-1 or us-east-1";
         return Ok(full(json_error(403, "IncompleteSignature", why)));
     };
     let answer = service.handle(&world, region, &http::Request::from_parts(parts, body));

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::region::Region;
 use crate::world::World;
-use crate::{cloudwatch, dynamodb, events, rds, sns};
+use crate::{cloudwatch, dynamodb, events, rds, s3, sns};
 
 /// What a service answers, and how long it takes beside the way there and back.
 #[derive(Debug)]
@@ -30,12 +30,18 @@ pub(crate) enum Service {
     DynamoDb,
     EventBridge,
     Rds,
+    S3,
     Sns,
 }
 
 /// `rds.eu-west-2.amazonaws.com` and its like; `None` for what is no AWS endpoint of this world.
 pub(crate) fn of_host(host: &str) -> Option<(Service, Region)> {
-    let (prefix, rest) = host.strip_suffix(".amazonaws.com")?.split_once('.')?;
+    let name = host.strip_suffix(".amazonaws.com")?;
+    // A bucket's own host name, such as `receipts.s3.eu-west-2`.
+    if let Some((_, region)) = name.split_once(".s3.") {
+        return Some((Service::S3, Region::named(region)?));
+    }
+    let (prefix, rest) = name.split_once('.')?;
     Some((Service::named(prefix)?, Region::named(rest)?))
 }
 
@@ -54,6 +60,7 @@ impl Service {
             "dynamodb" => Some(Self::DynamoDb),
             "events" => Some(Self::EventBridge),
             "rds" => Some(Self::Rds),
+            "s3" => Some(Self::S3),
             "sns" => Some(Self::Sns),
             _ => None,
         }
@@ -65,6 +72,7 @@ impl Service {
             Self::DynamoDb => "dynamodb",
             Self::EventBridge => "events",
             Self::Rds => "rds",
+            Self::S3 => "s3",
             Self::Sns => "sns",
         }
     }
@@ -77,6 +85,7 @@ impl Service {
             }
             Self::CloudWatch => request.uri().path().rsplit('/').next().unwrap_or("?").to_owned(),
             Self::Rds | Self::Sns => self.parameters(request).remove("Action").unwrap_or_else(|| "?".into()),
+            Self::S3 => s3::operation(request).to_owned(),
         }
     }
 
@@ -89,7 +98,7 @@ impl Service {
                 .into_owned()
                 .filter(|(name, _)| !name.starts_with("MessageAttributes."))
                 .collect(),
-            Self::CloudWatch | Self::DynamoDb | Self::EventBridge => BTreeMap::new(),
+            Self::CloudWatch | Self::DynamoDb | Self::EventBridge | Self::S3 => BTreeMap::new(),
         }
     }
 
@@ -99,6 +108,7 @@ impl Service {
             Self::DynamoDb => dynamodb::handle(world, at, request),
             Self::EventBridge => events::handle(world, at, request).into(),
             Self::Rds => rds::handle(world, at, request).into(),
+            Self::S3 => s3::handle(world, at, request).into(),
             Self::Sns => sns::handle(world, at, request).into(),
         }
     }
@@ -146,6 +156,7 @@ pub(crate) fn error(service: &str, status: u16, code: &str) -> Answer {
     let response = match service {
         "rds" | "sns" => query_error(status, code, message),
         "http" => respond(status, "text/plain", message),
+        "s3" => respond(status, "application/xml", s3::error_body(code, message)),
         _ => json_error(status, code, message),
     };
     response.into()

@@ -24,6 +24,7 @@ use crate::network::Network;
 use crate::rds::Rds;
 use crate::region::Region;
 use crate::route53::Route53;
+use crate::s3::S3;
 use crate::sns::Sns;
 use crate::tamper::Tamper;
 use crate::trace::{Caller, Entry, RecordedRequest};
@@ -63,6 +64,7 @@ pub struct State {
     pub(crate) tamper: Tamper,
     pub(crate) lambda: Lambda,
     pub(crate) events: EventBridge,
+    pub(crate) s3: S3,
     pub(crate) sns: Sns,
     pub(crate) cloudwatch: CloudWatch,
     pub(crate) route53: Route53,
@@ -95,6 +97,7 @@ impl World {
                 tamper: Tamper::default(),
                 lambda: Lambda::default(),
                 events: EventBridge::default(),
+                s3: S3::default(),
                 sns: Sns::default(),
                 cloudwatch: CloudWatch::default(),
                 route53: Route53::default(),

@@ -1,22 +1,31 @@
 //! The ledger on Aurora PostgreSQL: TLS with the RDS authorities, and an IAM token for a password.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_sdk_rds::auth_token::{AuthTokenGenerator, Config as TokenConfig};
 use aws_types::SdkConfig;
+use holdfast_domain::Timestamp;
+use holdfast_domain::beacon::Standing;
+use holdfast_domain::money::Totals;
 use holdfast_domain::topology::Topology;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{FENCE_WRITE_MAX, Ledger, LedgerError, LedgerFuture};
+use super::{FENCE_WRITE_MAX, KEYS_MAX, Ledger, LedgerError, LedgerFuture, READ_MAX, Through};
+
+mod reads;
 
 /// A connection is made for each try: the endpoint's address changes with the promotion that is being proven.
 #[derive(Debug)]
 pub struct PostgresLedger {
     sdk: SdkConfig,
     endpoint: String,
+    /// Absent in a Region without a copy of the ledger.
+    reader_endpoint: Option<String>,
+    region: String,
     port: u16,
     database: String,
     user: String,
@@ -29,9 +38,13 @@ impl PostgresLedger {
     #[must_use]
     pub fn new(sdk: &SdkConfig, topology: &Topology, password: Option<String>) -> Self {
         let access = &topology.ledger;
+        let region = sdk.region().map(ToString::to_string).unwrap_or_default();
+        let here = topology.data_regions.iter().find(|data| data.region.as_str() == region);
         Self {
             sdk: sdk.clone(),
             endpoint: topology.writer_endpoint.clone(),
+            reader_endpoint: here.map(|data| data.reader_endpoint.clone()),
+            region,
             port: access.port,
             database: access.database.clone(),
             user: access.user.clone(),
@@ -42,7 +55,7 @@ impl PostgresLedger {
 
     async fn write(&self, epoch: u64) -> Result<(), LedgerError> {
         let epoch_number = i64::try_from(epoch).map_err(|error| self.statement(&error))?;
-        let client = self.connect().await?;
+        let client = self.connect(&self.endpoint).await?;
         let row = client.query_one("SELECT pg_is_in_recovery()", &[]).await.map_err(|error| self.statement(&error))?;
         if row.try_get::<_, bool>(0).map_err(|error| self.statement(&error))? {
             return Err(LedgerError::InRecovery { endpoint: self.endpoint.clone() });
@@ -58,55 +71,53 @@ impl PostgresLedger {
         Err(LedgerError::FencedOff { epoch })
     }
 
-    async fn connect(&self) -> Result<Client, LedgerError> {
+    async fn connect(&self, endpoint: &str) -> Result<Client, LedgerError> {
+        let unreachable = |error: tokio_postgres::Error| LedgerError::Unreachable {
+            endpoint: endpoint.to_owned(),
+            why: crate::failure::causes(&error),
+        };
         let mut config = tokio_postgres::Config::new();
         config
-            .host(&self.endpoint)
+            .host(endpoint)
             .port(self.port)
             .dbname(&self.database)
             .user(&self.user)
-            .password(self.password().await?)
+            .password(self.password(endpoint).await?)
             .connect_timeout(FENCE_WRITE_MAX)
             .application_name("holdfast");
         match &self.ca_file {
             Some(file) => {
                 config.ssl_mode(tokio_postgres::config::SslMode::Require);
-                let (client, connection) =
-                    config.connect(tls(file)?).await.map_err(|error| self.unreachable(&error))?;
+                let (client, connection) = config.connect(tls(file)?).await.map_err(unreachable)?;
                 tokio::spawn(connection);
                 Ok(client)
             }
-            None if is_local(&self.endpoint) => {
-                let (client, connection) = config.connect(NoTls).await.map_err(|error| self.unreachable(&error))?;
+            None if is_local(endpoint) => {
+                let (client, connection) = config.connect(NoTls).await.map_err(unreachable)?;
                 tokio::spawn(connection);
                 Ok(client)
             }
             None => Err(LedgerError::Configuration {
                 why: format!(
-                    "{} is not on this machine, so the connection needs TLS; put the RDS certificate bundle into the package and name it in topology.ledger.ca_file",
-                    self.endpoint
+                    "{endpoint} is not on this machine, so the connection needs TLS; put the RDS certificate bundle into the package and name it in topology.ledger.ca_file"
                 ),
             }),
         }
     }
 
-    async fn password(&self) -> Result<String, LedgerError> {
+    async fn password(&self, endpoint: &str) -> Result<String, LedgerError> {
         if let Some(password) = &self.password {
             return Ok(password.clone());
         }
         let not_signed = |why: String| LedgerError::Configuration { why: format!("no IAM token: {why}") };
         let config = TokenConfig::builder()
-            .hostname(&self.endpoint)
+            .hostname(endpoint)
             .port(u64::from(self.port))
             .username(&self.user)
             .build()
             .map_err(|error| not_signed(error.to_string()))?;
         let token = AuthTokenGenerator::new(config).auth_token(&self.sdk).await;
         token.map(|token| token.to_string()).map_err(|error| not_signed(error.to_string()))
-    }
-
-    fn unreachable(&self, error: &tokio_postgres::Error) -> LedgerError {
-        LedgerError::Unreachable { endpoint: self.endpoint.clone(), why: crate::failure::causes(error) }
     }
 
     fn statement(&self, error: &(dyn std::error::Error + 'static)) -> LedgerError {
@@ -122,6 +133,18 @@ impl Ledger for PostgresLedger {
                 Err(_) => Err(LedgerError::TimedOut { endpoint: self.endpoint.clone() }),
             }
         })
+    }
+
+    fn standing(&self) -> LedgerFuture<'_, Standing> {
+        Box::pin(self.read(Through::LocalReader, async |client| self.standing_of(client).await))
+    }
+
+    fn booked_between(&self, after: Timestamp, until: Timestamp) -> LedgerFuture<'_, Totals> {
+        Box::pin(self.read(Through::LocalReader, async move |client| reads::booked_between(client, after, until).await))
+    }
+
+    fn booked(&self, through: Through, keys: Vec<String>) -> LedgerFuture<'_, BTreeSet<String>> {
+        Box::pin(self.read(through, async move |client| reads::booked(client, &keys).await))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::lag::{Lag, LagDoubt};
 use crate::policy::{Mode, Policy};
 use crate::promotion::{Facts, GlobalCluster, Observed, Operation};
 use crate::quorum::Quorum;
+use crate::replication::reasons_not_to_move;
 use crate::{Timestamp, age};
 
 /// Every guard that stops this incident now, less those that a person has vouched for.
@@ -22,6 +23,7 @@ pub(super) fn standing_in_the_way(facts: &Facts, policy: &Policy, now: Timestamp
     blocked.extend(engine_version(facts));
     blocked.extend(lag(facts, policy, now));
     blocked.extend(cooldown(facts, policy, now));
+    blocked.extend(replication(facts, now));
     let vouched_for = facts.incident.approval.as_ref().map(|approval| &approval.overrides);
     blocked.retain(|block| {
         !(block.guard.can_be_overridden() && vouched_for.is_some_and(|guards| guards.contains(&block.guard)))
@@ -222,6 +224,17 @@ fn lag(facts: &Facts, policy: &Policy, now: Timestamp) -> Option<Blocked> {
         Lag::Unknown { .. } => None,
     };
     Some(block(facts, guard, format!("{}; {} s was accepted", facts.lag, lag_max.as_secs()), evidence_age))
+}
+
+/// A planned move has time: it begins only when every store is known to be in sync. An outage has not.
+fn replication(facts: &Facts, now: Timestamp) -> Vec<Blocked> {
+    match facts.incident.verb {
+        Verb::Failover => Vec::new(),
+        Verb::Switchover => {
+            let way_past = overridden_by(facts, Guard::Replication);
+            reasons_not_to_move(&facts.incident.from, &facts.incident.to, &facts.replication, &way_past, now)
+        }
+    }
 }
 
 fn cooldown(facts: &Facts, policy: &Policy, now: Timestamp) -> Option<Blocked> {

@@ -4,6 +4,7 @@ use super::*;
 use crate::Region;
 use crate::blocked::Guard;
 use crate::incident::{Approval, ClusterState, Intent, Opening, Veto};
+use crate::replication::{Link, Store, StoreState, Verdict};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -28,6 +29,20 @@ fn approval(overrides: &[Guard]) -> Option<Approval> {
 
 fn proof() -> DarkProof {
     DarkProof { observers: Vec::new(), since: at(-8), oldest_vote_age: Duration::from_secs(1) }
+}
+
+/// What a planned move wants to see.
+fn in_sync() -> ReplicationRecord {
+    let (dublin, london) = (region("eu-west-1"), region("eu-west-2"));
+    let mut record = ReplicationRecord::default();
+    for (from, to) in [(&dublin, &london), (&london, &dublin)] {
+        for store in [Store::Attempts, Store::Ledger, Store::Receipts] {
+            let state = StoreState::InSync { lag: Duration::ZERO };
+            let verdict = Verdict { state, findings: Vec::new(), cliff: None };
+            record.note(&Link::new(store, from, to), verdict, at(-20));
+        }
+    }
+    record
 }
 
 /// Dublin dark, London ready: what `auto` mode fails over on.
@@ -64,6 +79,7 @@ fn facts(phase: Phase) -> Facts {
         }),
         lag: Lag::Known { lag: Duration::from_millis(120), age: Duration::from_secs(60) },
         price: Price::Unknown { why: "a test".into() },
+        replication: Observed::Seen(Some(in_sync())),
         promoted_at: None,
         freeze: None,
     }

@@ -44,6 +44,8 @@ pub enum Invariant {
     KeptOrListed,
     /// No attempt is charged twice.
     ChargedOnce,
+    /// A price that is said to be exact is, to the payment and the minor unit; one that is a lower bound is one.
+    HonestPrice,
     /// A planned move loses nothing.
     SwitchoverLosesNothing,
     /// A person is paged within five seconds of every state that needs one.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::lag::Lag;
-use crate::money::{Currency, Totals};
+use crate::price::{Counted, Price};
 
 #[track_caller]
 fn check(event: &Event, kind: &str, rank: u8, severity: Severity, headline: &str, body: &[&str]) {
@@ -27,10 +27,8 @@ fn said(sentence: &str) -> impl FnOnce(&mut Incident) {
 fn planned(incident: &mut Incident) {
     incident.verb = Verb::Switchover;
 }
-fn totals() -> Totals {
-    let mut totals = Totals::default();
-    totals.add(Currency::parse("EUR").unwrap(), 18_107);
-    totals
+fn counted() -> Counted {
+    Counted::one_payment(at(0))
 }
 
 const APPROVE: &str = r#"aws lambda invoke --region eu-west-2 --function-name holdfast-promote-aurora --cli-binary-format raw-in-base64-out --payload '{"action":"approve","incident":"e7","by":"<you>"}' /dev/stdout"#;
@@ -94,7 +92,7 @@ fn a_person_is_asked_and_told_what_silence_means() {
         &advanced(
             |incident| {
                 incident.veto_until = Some(at(60));
-                incident.price = Some(Price::AtLeast(totals()));
+                incident.price = Some(Price::AtLeast(counted()));
                 incident.lag = Some(Lag::Unknown { why: "dark".into() });
             },
             Phase::AwaitingApproval,
@@ -146,9 +144,9 @@ fn writes_are_back_and_the_loss_is_said_or_said_to_be_unknown() {
     let needed = "Needed from you: keep eu-west-1 out of service when it returns, reconcile the ledger, then close";
     restored(|_| {}, "Writes work in eu-west-2. The loss is not counted yet.", &[needed, CLOSE]);
     restored(
-        |incident| incident.price = Some(Price::Exact(totals())),
-        "Writes work in eu-west-2. Loss known at the decision: exactly 1 payment, EUR 181.07.",
-        &[],
+        |incident| incident.loss = Some(Price::Exact(counted())),
+        "Writes work in eu-west-2. Lost: exactly 1 payment, EUR 181.07.",
+        &["Price when it was decided: not counted."],
     );
     restored(planned, "Writes work in eu-west-2. Nothing was lost.", &["Needed from you: nothing."]);
 }

@@ -101,7 +101,7 @@ proptest! {
             Decision::CloseItself => Phase::Closed,
             Decision::SecureOldVolume if phase == Phase::Reconciling => return Ok(()),
             Decision::SecureOldVolume => Phase::Reconciling,
-            Decision::WriteFenceRow | Decision::LookAgain { .. } | Decision::Rest { .. } => return Ok(()),
+            Decision::RecordLoss(_) | Decision::WriteFenceRow | Decision::LookAgain { .. } | Decision::Rest { .. } => return Ok(()),
         };
         prop_assert!(phase.edge(next).is_some(), "{phase} to {next}");
     }

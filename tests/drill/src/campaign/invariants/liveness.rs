@@ -184,6 +184,7 @@ fn guarded(evidence: &Evidence) -> bool {
             | Guard::EngineVersion
             | Guard::OperationInFlight
             | Guard::Cooldown
+            | Guard::Replication
             | Guard::IncidentOpen
             | Guard::Redundancy
             | Guard::OldVolume

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use holdfast_domain::money::{Currency, Totals};
 use holdfast_payments::lease::LEASE;
 use holdfast_world::aurora;
 use holdfast_world::rds::writer;
 
 use super::{Findings, Invariant};
 use crate::campaign::evidence::Evidence;
-use crate::checker::lost_payments;
+use crate::checker::{LostPayment, lost_payments};
 
 /// A commit that was on its way when the lease ran out may land this much later.
 const IN_FLIGHT: Duration = Duration::from_millis(1_600);
@@ -24,6 +25,7 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
             format!("{} was acknowledged, and is neither in the ledger nor among the attempts", payment.key)
         });
     }
+    honest_price(evidence, findings, &lost);
     let only_switchovers = evidence.accepted.iter().all(|accepted| !accepted.failover);
     findings.hold(Invariant::SwitchoverLosesNothing, evidence.ended, !only_switchovers || lost.is_empty(), || {
         format!("{} payments are lost without a failover", lost.len())
@@ -43,5 +45,23 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
             let since = at.saturating_sub(*raised).as_millis();
             format!("{key} was committed in {region}, {since} ms after epoch {epoch} gave the writer to {writer}")
         });
+    }
+}
+
+/// What was said of the last incident is held against what its own outage lost; an earlier one's loss is not its price.
+fn honest_price(evidence: &Evidence, findings: &mut Findings, lost: &[LostPayment]) {
+    let Some(incident) = evidence.states.last().and_then(|(_, state)| state.incident.as_ref()) else { return };
+    if evidence.accepted.iter().filter(|accepted| accepted.failover).count() != 1 {
+        return;
+    }
+    let mut actual = Totals::default();
+    for payment in lost {
+        if let Ok(currency) = Currency::parse(&payment.currency) {
+            actual.add(currency, payment.amount_minor);
+        }
+    }
+    for price in [incident.price.as_ref(), incident.loss.as_ref()].into_iter().flatten() {
+        let wrong = price.contradicted_by(&actual);
+        findings.hold(Invariant::HonestPrice, evidence.ended, wrong.is_none(), || wrong.unwrap_or_default());
     }
 }
