@@ -63,8 +63,6 @@ pub struct Setup {
 pub enum InstallationBug {
     /// Fence rows are not written, and said to be.
     FenceRowsSkipped,
-    /// Nothing starts promote-aurora once a minute.
-    PromoterNotScheduled,
 }
 
 impl Setup {
@@ -178,9 +176,7 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
             Duration::from_secs(900),
             handler(world, setup, Function::Promote),
         );
-        if setup.bug != Some(InstallationBug::PromoterNotScheduled) {
-            world.schedule(region, promote_aurora::FUNCTION, minute, Duration::from_secs(30));
-        }
+        world.schedule(region, promote_aurora::FUNCTION, minute, Duration::from_secs(30));
         world.put_rule(rule("holdfast", "holdfast", vec!["RegionSuspected"], promote_aurora::FUNCTION));
         world.put_rule(rule("default", "aws.rds", vec![], promote_aurora::FUNCTION));
     }
