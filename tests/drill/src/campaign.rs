@@ -75,6 +75,7 @@ async fn carry_out(plan: &Plan, bug: Option<&Bug>, begin: impl FnOnce(&World)) -
     world.after(Duration::from_millis(1), aurora::measure_lag);
     be_on_call(world, plan.person);
     let evidence = watch(plan, &setup, &deployment).await;
+    world.close();
     let restored = evidence
         .states
         .iter()

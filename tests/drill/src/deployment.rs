@@ -64,8 +64,6 @@ pub struct Setup {
 pub enum InstallationBug {
     /// Fence rows are not written, and said to be.
     FenceRowsSkipped,
-    /// Nothing starts promote-aurora once a minute.
-    PromoterNotScheduled,
 }
 
 impl Setup {
@@ -203,9 +201,7 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
             Duration::from_secs(900),
             handler(world, setup, Function::Promote),
         );
-        if setup.bug != Some(InstallationBug::PromoterNotScheduled) {
-            world.schedule(region, promote_aurora::FUNCTION, minute, Duration::from_secs(30));
-        }
+        world.schedule(region, promote_aurora::FUNCTION, minute, Duration::from_secs(30));
         world.create_function(region, verify_replication::FUNCTION, minute, handler(world, setup, Function::Verify));
         let offset = if region == Region::LONDON { 20 } else { 35 };
         world.schedule(region, verify_replication::FUNCTION, minute, Duration::from_secs(offset));

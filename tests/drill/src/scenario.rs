@@ -296,6 +296,7 @@ impl Scenario {
         tokio::time::sleep(self.length).await;
         let mut outcome = Outcome::gather(self, seed, &setup, &deployment);
         outcome.problems.extend((self.expect)(&outcome));
+        deployment.world.close();
         outcome
     }
 }

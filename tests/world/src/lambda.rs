@@ -106,6 +106,13 @@ impl Future for Mortal {
     }
 }
 
+impl Lambda {
+    /// Everything that is deployed, taken out.
+    pub(crate) fn take_functions(&mut self) -> impl Sized + use<> {
+        std::mem::take(&mut self.functions)
+    }
+}
+
 /// Starting a sandbox: a Rust binary on `provided.al2023`, with a margin.
 const COLD_START: Duration = Duration::from_millis(120);
 /// Finding a warm sandbox.

@@ -42,6 +42,13 @@ pub(crate) struct Route53 {
     checks: Vec<(HealthCheck, bool)>,
 }
 
+impl Route53 {
+    /// Every server, taken out.
+    pub(crate) fn take_hosts(&mut self) -> impl Sized + use<> {
+        std::mem::take(&mut self.hosts)
+    }
+}
+
 /// What a resolver answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolution {

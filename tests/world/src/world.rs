@@ -246,6 +246,15 @@ impl World {
         self.state().network.set_skew_ms(region, skew_ms);
     }
 
+    /// Lets go of the code and the hosts in it, which hold the world themselves: it would never be freed. What happened stays.
+    pub fn close(&self) {
+        let (functions, hosts) = {
+            let mut state = self.state();
+            (state.lambda.take_functions(), state.route53.take_hosts())
+        };
+        drop((functions, hosts));
+    }
+
     /// Gives up on something that takes too long.
     pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(limit, work).await.ok()

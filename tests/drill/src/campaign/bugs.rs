@@ -3,11 +3,11 @@
 
 use bytes::Bytes;
 use holdfast_domain::policy::Mode;
+use holdfast_world::Region;
 use holdfast_world::tamper::{Tamper, TamperAnswer, TamperRequest, Wired};
-use holdfast_world::{Region, dynamodb};
 use serde_json::{Map, Value, json};
 
-use crate::deployment::{InstallationBug, Setup, TABLE};
+use crate::deployment::{InstallationBug, Setup};
 
 /// One deliberate bug.
 #[derive(Clone, Copy, Debug)]
@@ -156,29 +156,9 @@ pub const BUGS: &[Bug] = &[
         }),
     },
     Bug {
-        name: "toggle-the-writer",
-        about: "the fence toggles the writer instead of setting it",
-        plant: Plant::Request(|world, wired, request| {
-            let stored = dynamodb::all_items(world, TABLE);
-            let stored = stored.iter().find_map(|item| item.get("writer_region")?["S"].as_str().map(str::to_owned));
-            edit_put(wired, request, "writer#", |put| {
-                let wanted = put["Item"]["writer_region"]["S"].as_str().map(str::to_owned);
-                if let (true, Some(there)) = (wanted == stored, wanted.as_deref().and_then(Region::named)) {
-                    put["Item"]["writer_region"]["S"] = json!(other_data_region(there).as_str());
-                    put.remove("ConditionExpression");
-                }
-            })
-        }),
-    },
-    Bug {
         name: "believe-without-writing",
         about: "writes are said to work without a fence row",
         plant: Plant::Setup(|setup| setup.bug = Some(InstallationBug::FenceRowsSkipped)),
-    },
-    Bug {
-        name: "forget-the-schedule",
-        about: "nothing starts promote-aurora once a minute: countdowns and lost events wait for ever",
-        plant: Plant::Setup(|setup| setup.bug = Some(InstallationBug::PromoterNotScheduled)),
     },
     Bug {
         name: "quorum-of-one",
@@ -220,15 +200,6 @@ pub const BUGS: &[Bug] = &[
                 }
             }
             Some(wired.to)
-        }),
-    },
-    Bug {
-        name: "any-lag-will-do",
-        about: "the bound of the accepted loss is ignored",
-        plant: Plant::Setup(|setup| {
-            if let Some(standing) = &mut setup.config.policy.standing_acceptance {
-                standing.lag_max_seconds = 86_400;
-            }
         }),
     },
     Bug {
