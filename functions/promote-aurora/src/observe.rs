@@ -100,9 +100,10 @@ impl Run<'_> {
     /// The price; one that is young enough, or that nobody can act on yet, is not counted again.
     async fn fresh_price(&self, incident: &Incident) -> Price {
         let now = self.startup.now();
-        let waits_for_a_person = incident.phase == Phase::AwaitingApproval
+        let asked = incident.phase == Phase::AwaitingApproval
             && incident.approval.is_none()
             && incident.veto_until.is_none_or(|deadline| now < deadline);
+        let waits_for_a_person = asked || incident.veto.is_some();
         let enough = match incident.phase {
             Phase::Blocked if incident.approval.is_none() => PRICE_OF_A_BLOCKED,
             Phase::Confirmed => PRICE_FRESH,
