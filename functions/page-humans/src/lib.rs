@@ -8,10 +8,10 @@ use holdfast_aws::clients::{in_region, never_retried};
 use holdfast_aws::coordination::{Coordination, CoordinationError};
 use holdfast_aws::failure::causes;
 use holdfast_aws::{Failure, Invocation, Startup};
+use holdfast_domain::Region;
 use holdfast_domain::event::Event;
 use holdfast_domain::page::{Delivery, Page, PageRecord, compose};
 use holdfast_domain::trigger::{Action, AlarmState, Trigger, TriggerError};
-use holdfast_domain::{Region, age};
 use serde_json::{Value, json};
 
 /// The function's name.
@@ -53,9 +53,6 @@ pub async fn handle(startup: &Startup, invocation: Invocation) -> Result<Value, 
     Ok(if reports.len() == 1 { reports.remove(0) } else { Value::Array(reports) })
 }
 
-/// An incident that was over longer ago than this is history.
-const CATCH_UP_MAX: Duration = Duration::from_secs(3600);
-
 /// Once a minute, in every Region: events can get lost, so the state itself is looked at, and what it owes is paged.
 async fn catch_up(startup: &Startup) -> Result<Value, Failure> {
     let nothing = |why: String| Ok(json!({"page": null, "why": why}));
@@ -65,7 +62,7 @@ async fn catch_up(startup: &Startup) -> Result<Value, Failure> {
         Err(error) => return nothing(error.to_string()),
     };
     match state.incident {
-        Some(incident) if !incident.phase.is_over() || age(incident.phase_since(), startup.now()) < CATCH_UP_MAX => {
+        Some(incident) if incident.may_owe_a_page(startup.now()) => {
             page(startup, &Event::IncidentAdvanced { incident: Box::new(incident) }).await
         }
         Some(_) | None => nothing("no incident owes a page".into()),

@@ -15,6 +15,8 @@ use crate::{Run, unread};
 
 /// Between two looks at a promotion. The payments tier does not wait for us: it tries by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Between two tries to raise the epoch.
+const FENCE_AGAIN: Duration = Duration::from_secs(1);
 /// Between two tries to write the fence row.
 const PROVE_AGAIN: Duration = Duration::from_secs(1);
 /// A driver that is waiting shows that it lives, well within the lease.
@@ -202,6 +204,7 @@ impl Run<'_> {
                 | Phase::Failed
                 | Phase::Closed => self.promote(state, order, attempt).await,
             },
+            Decision::GiveBack { .. } => self.give_back(state, said).await,
             Decision::Prove => {
                 self.advance(state, Phase::Proving, said, |_| {}).await?;
                 Ok(Next::Decide)
@@ -237,9 +240,34 @@ impl Run<'_> {
     async fn fence_and_promote(&self, state: &mut ClusterState) -> Result<Next, Failure> {
         let Some(incident) = state.incident.clone() else { return Ok(Next::Stop) };
         let Some(order) = incident.order.clone() else { return Ok(Next::Decide) };
-        let raised = self.startup.coordination().raise_epoch(incident.epoch, &incident.to, self.startup.now()).await;
-        raised.map_err(|error| Failure::LookBeforeRetry(format!("{incident}: the epoch was not raised: {error}")))?;
-        self.promote(state, order, 1).await
+        match self.startup.coordination().raise_epoch(incident.epoch, &incident.to, self.startup.now()).await {
+            Ok(()) => self.promote(state, order, 1).await,
+            // A driver that was lost on the way had begun to give the writer back.
+            Err(CoordinationError::Conflict { .. }) => {
+                let said = format!("the writer was given back to {} by a later epoch", incident.from);
+                self.give_back(state, said).await
+            }
+            // Safe to repeat; a run that ended here would cost a lease and a retry of Lambda's.
+            Err(error) => {
+                tracing::warn!(incident = incident.id(), epoch = incident.epoch, "the epoch was not raised: {error}");
+                Ok(Next::Pause(FENCE_AGAIN))
+            }
+        }
+    }
+
+    /// Names the old writer again under a later epoch, before the incident ends: whoever dies between the two leaves an
+    /// incident that the next driver ends the same way.
+    async fn give_back(&self, state: &mut ClusterState, said: String) -> Result<Next, Failure> {
+        let Some(incident) = state.incident.clone() else { return Ok(Next::Stop) };
+        let epoch = incident.epoch.saturating_add(1);
+        let raised = self.startup.coordination().raise_epoch(epoch, &incident.from, self.startup.now()).await;
+        raised
+            .map_err(|error| Failure::LookBeforeRetry(format!("{incident}: the writer was not given back: {error}")))?;
+        let mut wanted = ClusterState { epoch, ..state.clone() };
+        self.advance(&mut wanted, Phase::Dismissed, said, |_| {}).await?;
+        *state = wanted;
+        self.tell(state).await?;
+        Ok(Next::Stop)
     }
 
     /// Records the intent, then calls RDS once. What came of it is for the next look to find out.

@@ -10,7 +10,7 @@ use holdfast_domain::arn::ClusterArn;
 use holdfast_domain::incident::{ClusterState, Incident, Phase, Verb};
 use holdfast_domain::lag::Lag;
 use holdfast_domain::price::Price;
-use holdfast_domain::promotion::{Facts, Observed};
+use holdfast_domain::promotion::{Facts, Observed, evidence_is_old};
 use holdfast_domain::quorum::{Quorum, verdict};
 use holdfast_domain::replication::ReplicationRecord;
 use holdfast_domain::{Region, Timestamp, age, distance};
@@ -71,6 +71,9 @@ impl Run<'_> {
                 facts.global_cluster = rds.global_cluster(&topology.global_cluster).await;
                 if facts.target_is_sole_writer() {
                     facts.target_cluster = rds.target_cluster(&facts.target).await;
+                } else if incident.verb == Verb::Failover && facts.is_idle() {
+                    // RDS may have to be asked again: only of a Region that is still dark.
+                    facts.quorum = self.quorum(&incident.from).await;
                 }
             }
             Phase::Restored => {
@@ -81,6 +84,9 @@ impl Run<'_> {
                 facts.quorum = self.quorum(&incident.from).await;
             }
             Phase::Reconciling => facts.quorum = self.quorum(&incident.from).await,
+            Phase::Fencing if evidence_is_old(incident, &self.startup.config.policy, self.startup.now()) => {
+                facts.quorum = self.quorum(&incident.from).await;
+            }
             Phase::Fencing | Phase::Proving | Phase::Dismissed | Phase::Failed | Phase::Closed => {}
         }
         Ok(facts)

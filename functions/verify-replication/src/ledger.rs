@@ -58,15 +58,21 @@ pub(crate) struct SideMetrics {
     pub(crate) ledger_lag: Metric,
     /// `ReplicationLatency` of the attempts table from this side to the other.
     pub(crate) table_latency: Metric,
+    /// `OperationsFailedReplication` of this side's bucket, summed over all of its rules and minutes.
+    pub(crate) failed_objects: Observed<Option<u64>>,
 }
 
-/// Both metrics of one side with one call.
+/// All metrics of one side with one call.
 pub(crate) async fn metrics(side: &Side, other: &Region, table: &str, now: Timestamp) -> SideMetrics {
     let missing = |why: &str| Metric::Missing { why: why.to_owned() };
-    let both = |why: &str| SideMetrics { ledger_lag: missing(why), table_latency: missing(why) };
+    let unknown = |why: &str| SideMetrics {
+        ledger_lag: missing(why),
+        table_latency: missing(why),
+        failed_objects: Observed::Unseen { why: why.to_owned() },
+    };
     let sdk = match &side.sdk {
         Ok(sdk) => sdk,
-        Err(why) => return both(why),
+        Err(why) => return unknown(why),
     };
     let cluster = side.data.cluster_arn.identifier();
     let lag = query(
@@ -83,11 +89,18 @@ pub(crate) async fn metrics(side: &Side, other: &Region, table: &str, now: Times
         [("TableName", table), ("ReceivingRegion", other.as_str())],
         "Average",
     );
+    // The dimension RuleId is the installation's own: whatever it is, it is found.
+    let failed = format!(
+        r#"SEARCH('{{AWS/S3,DestinationBucket,RuleId,SourceBucket}} MetricName="OperationsFailedReplication" SourceBucket="{}"', 'Sum', 60)"#,
+        side.data.receipts_bucket
+    );
+    let failed = MetricDataQuery::builder().id("failed").expression(failed).build();
     let seconds = |at: Timestamp| aws_smithy_types::DateTime::from_secs(at.as_second());
     let answer = aws_sdk_cloudwatch::Client::new(sdk)
         .get_metric_data()
         .metric_data_queries(lag)
         .metric_data_queries(latency)
+        .metric_data_queries(failed)
         .start_time(seconds(now.checked_sub(WINDOW).unwrap_or(now)))
         .end_time(seconds(now.checked_add(Duration::from_secs(60)).unwrap_or(now)))
         .scan_by(ScanBy::TimestampDescending)
@@ -95,7 +108,7 @@ pub(crate) async fn metrics(side: &Side, other: &Region, table: &str, now: Times
         .await;
     let answer = match answer {
         Ok(answer) => answer,
-        Err(error) => return both(&format!("GetMetricData failed: {}", causes(&error))),
+        Err(error) => return unknown(&format!("GetMetricData failed: {}", causes(&error))),
     };
     let newest = |id: &str| {
         let result = answer.metric_data_results().iter().find(|result| result.id() == Some(id));
@@ -108,7 +121,15 @@ pub(crate) async fn metrics(side: &Side, other: &Region, table: &str, now: Times
             },
         }
     };
-    SideMetrics { ledger_lag: newest("ledger"), table_latency: newest("attempts") }
+    let found = answer.metric_data_results().iter().filter(|result| result.id() == Some("failed"));
+    let counts =
+        found.flat_map(|result| result.values()).map(|count| format!("{:.0}", count.ceil()).parse::<u64>().ok());
+    let failed_objects = counts.fold(None, |sum: Option<u64>, count| Some(sum.unwrap_or(0).saturating_add(count?)));
+    SideMetrics {
+        ledger_lag: newest("ledger"),
+        table_latency: newest("attempts"),
+        failed_objects: Observed::Seen(failed_objects),
+    }
 }
 
 fn query(id: &str, namespace: &str, name: &str, dimensions: [(&str, &str); 2], stat: &str) -> MetricDataQuery {

@@ -7,7 +7,7 @@ use aws_sdk_s3::config::Config;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
-    DeleteMarkerReplicationStatus, ReplicaModificationsStatus, ReplicationRule, ReplicationRuleStatus,
+    DeleteMarkerReplicationStatus, MetricsStatus, ReplicaModificationsStatus, ReplicationRule, ReplicationRuleStatus,
     SseKmsEncryptedObjectsStatus,
 };
 use aws_types::SdkConfig;
@@ -142,5 +142,6 @@ fn rule(rule: &ReplicationRule) -> BucketRule {
             == Some(&ReplicaModificationsStatus::Enabled),
         kms_objects: selection.and_then(|it| it.sse_kms_encrypted_objects()).map(|it| it.status())
             == Some(&SseKmsEncryptedObjectsStatus::Enabled),
+        metrics: rule.destination().and_then(|it| it.metrics()).map(|it| it.status()) == Some(&MetricsStatus::Enabled),
     }
 }

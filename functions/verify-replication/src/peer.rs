@@ -45,7 +45,8 @@ pub(crate) fn sides(startup: &Startup, votes: &Result<Vec<Vote>, CoordinationErr
     Some((Side { data: here, sdk: Ok(quick) }, Side { data: there, sdk: peer }))
 }
 
-/// Why the other Region is not to be asked: this Region's own observer does not reach it.
+/// Why the other Region is not to be asked: this Region's own observer does not reach it; where that one has died, the
+/// witness's counts.
 fn dark(
     startup: &Startup,
     votes: &Result<Vec<Vote>, CoordinationError>,
@@ -54,15 +55,15 @@ fn dark(
 ) -> Option<String> {
     let policy = &startup.config.policy;
     // Without a fresh vote nothing speaks against asking; every call has its time limit.
-    let own = votes.as_ref().ok()?.iter().find(|vote| vote.observer == startup.region)?;
-    if distance(own.at, now) > policy.vote_age_max() {
-        return None;
-    }
-    let sighting = own.subjects.get(&there.region)?;
+    let votes = votes.as_ref().ok()?;
+    let fresh = |vote: &&Vote| vote.observer != there.region && distance(vote.at, now) <= policy.vote_age_max();
+    let own = votes.iter().filter(fresh).find(|vote| vote.observer == startup.region);
+    let vote = own.or_else(|| votes.iter().find(fresh))?;
+    let sighting = vote.subjects.get(&there.region)?;
     let unreachable = sighting.liveness.failures > 0;
     let dark = match sighting.appearance(policy.failed_probes) {
         Appearance::Dark => true,
         Appearance::Alive | Appearance::Wavering | Appearance::Grey => unreachable,
     };
-    dark.then(|| format!("{} does not answer the observer in {}, and is not asked", there.region, startup.region))
+    dark.then(|| format!("{} does not answer the observer in {}, and is not asked", there.region, vote.observer))
 }

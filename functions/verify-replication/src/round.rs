@@ -168,12 +168,17 @@ async fn gather(
         let known = record.link(link).and_then(|known| known.verdict.cliff.clone());
         verdicts.push((link.clone(), table(link, &evidence, record.canary(link), known.as_ref(), done)));
     }
-    for (link, object, rules, destination) in [
-        (&out_objects, objects_out, rules_here, &there.data.receipts_bucket),
-        (&back_objects, objects_back, rules_there.clone(), &here.data.receipts_bucket),
+    for (link, object, rules, destination, metrics) in [
+        (&out_objects, objects_out, rules_here, &there.data.receipts_bucket, &metrics_here),
+        (&back_objects, objects_back, rules_there.clone(), &here.data.receipts_bucket, &metrics_there),
     ] {
-        let destination = destination.clone();
-        let evidence = ObjectEvidence { destination, rules, canary: object.reading, status: object.status };
+        let evidence = ObjectEvidence {
+            destination: destination.clone(),
+            rules,
+            canary: object.reading,
+            status: object.status,
+            failed: metrics.failed_objects.clone(),
+        };
         verdicts.push((link.clone(), objects(link, &evidence, record.canary(link), done)));
     }
     let (from, to, metric) = match &cluster {

@@ -72,6 +72,7 @@ impl Phase {
             (Confirmed | Blocked, AwaitingApproval) => Some("a person is asked to accept the loss"),
             (Suspected | Confirmed | AwaitingApproval | Promoting, Blocked) => Some("a guard stops it"),
             (Confirmed | AwaitingApproval | Blocked, Fencing) => Some("the old writer is being fenced off"),
+            (Fencing | Promoting, Dismissed) => Some("the writer is given back: RDS has moved nothing"),
             (Fencing, Promoting) => Some("RDS is asked to promote"),
             (Promoting, Proving) => Some("RDS is done; proving that writes work"),
             (Proving, Restored) => Some("writes work again"),
@@ -282,6 +283,9 @@ const HISTORY_MAX: usize = 64;
 /// and as much again for packets under way.
 const PAYMENT_MAX: Duration = Duration::from_secs(6);
 
+/// An incident that was over longer ago than this is history.
+const MAY_OWE_A_PAGE: Duration = Duration::from_secs(3600);
+
 impl Incident {
     /// How people and pages name it.
     #[must_use]
@@ -335,6 +339,12 @@ impl Incident {
     pub fn old_writer_silent_from(&self, policy: &Policy) -> Option<Timestamp> {
         let fenced = self.history.iter().find(|milestone| milestone.phase == Phase::Promoting)?;
         fenced.at.checked_add(policy.writer_lease() + PAYMENT_MAX).ok()
+    }
+
+    /// Events can get lost: while it is open, and for an hour after, somebody may not have been told yet.
+    #[must_use]
+    pub fn may_owe_a_page(&self, now: Timestamp) -> bool {
+        !self.phase.is_over() || crate::age(self.phase_since(), now) < MAY_OWE_A_PAGE
     }
 
     /// When the present phase began.
@@ -478,6 +488,16 @@ mod tests {
     }
 
     #[test]
+    fn an_incident_may_owe_a_page_while_it_is_open_and_for_an_hour_after() {
+        let second = |second| Timestamp::from_second(second).unwrap();
+        let mut incident = incident();
+        assert!(incident.may_owe_a_page(second(1_000_000)));
+        incident.advance(Phase::Dismissed, second(100), String::new()).unwrap();
+        assert!(incident.may_owe_a_page(second(100 + 3599)));
+        assert!(!incident.may_owe_a_page(second(100 + 3600)));
+    }
+
+    #[test]
     fn nothing_follows_an_incident_that_is_over() {
         for over in Phase::ALL.into_iter().filter(|phase| phase.is_over()) {
             for next in Phase::ALL {
@@ -487,9 +507,9 @@ mod tests {
     }
 
     #[test]
-    fn once_the_fence_is_up_nothing_is_dismissed() {
-        for committed in Phase::ALL.into_iter().filter(|phase| phase.is_committed()) {
-            assert_eq!(committed.edge(Phase::Dismissed), None, "{committed}");
+    fn once_rds_has_moved_the_writer_nothing_is_dismissed() {
+        for moved in [Phase::Proving, Phase::Restored, Phase::Reconciling] {
+            assert_eq!(moved.edge(Phase::Dismissed), None, "{moved}");
         }
     }
 

@@ -139,6 +139,11 @@ pub enum Decision {
         /// 1 for the first call.
         attempt: u32,
     },
+    /// The Region answers again and RDS has moved nothing: a later epoch names it the writer, as before.
+    GiveBack {
+        /// How it is seen.
+        seen: String,
+    },
     /// RDS is done.
     Prove,
     /// Write the fence row through the name that applications use, and believe only that.
@@ -179,6 +184,8 @@ pub enum Dismissal {
 
 /// How long RDS may take to show the effect of a call before the call is made again.
 const SETTLE: Duration = Duration::from_secs(8);
+/// How long observers that say nothing are waited for while a fence is up: writes work nowhere meanwhile.
+const STILL_DARK_WAIT: Duration = Duration::from_secs(60);
 /// Calls to RDS for one incident. RDS has no idempotency token: each further one needs its own look first.
 const ATTEMPTS_MAX: u32 = 3;
 
@@ -192,7 +199,10 @@ pub fn decide(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
             before_the_fence(facts, policy, now)
         }
         Phase::Fencing => match &facts.incident.order {
-            Some(order) => Decision::Promote { order: order.clone(), attempt: 1 },
+            Some(order) => {
+                let go_on = Decision::Promote { order: order.clone(), attempt: 1 };
+                if evidence_is_old(&facts.incident, policy, now) { still_dark(facts, now, go_on) } else { go_on }
+            }
             None => Decision::Fail { reason: "the incident is in Fencing without an order".into() },
         },
         Phase::Promoting => promoting(facts, policy, now),
@@ -207,8 +217,7 @@ pub fn decide(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
 }
 
 fn before_the_fence(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
-    let idle = matches!(&facts.global_cluster, Observed::Seen(cluster) if cluster.operation.is_none());
-    if facts.target_is_sole_writer() && idle {
+    if facts.target_is_sole_writer() && facts.is_idle() {
         return Decision::Dismiss(Dismissal::NotTheWriter);
     }
     let person_insists = facts.incident.approval.is_some();
@@ -302,6 +311,40 @@ fn acceptance(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<LossAcce
     }
 }
 
+/// The fence was decided on so long ago that the votes of then no longer count.
+#[must_use]
+pub fn evidence_is_old(incident: &Incident, policy: &Policy, now: Timestamp) -> bool {
+    age(incident.phase_since(), now) > policy.vote_age_max()
+}
+
+/// A driver was lost between the fence and RDS, or RDS never heard: the Region may live again by now.
+///
+/// A person's word is not asked back. Nobody promotes on a proof that is old while the observers say otherwise; and where
+/// they say nothing, a person decides.
+fn still_dark(facts: &Facts, now: Timestamp, go_on: Decision) -> Decision {
+    if facts.incident.verb == Verb::Switchover || facts.incident.approval.is_some() {
+        return go_on;
+    }
+    let from = &facts.incident.from;
+    match &facts.quorum {
+        Quorum::Dark(_) => go_on,
+        seen @ (Quorum::Alive | Quorum::Grey { .. } | Quorum::Split { .. } | Quorum::StillHeard { .. }) => {
+            Decision::GiveBack { seen: seen.to_string() }
+        }
+        seen @ (Quorum::Wavering | Quorum::Unknown { .. }) => {
+            if age(facts.incident.phase_since(), now) < STILL_DARK_WAIT {
+                let waiting_for = format!("whether {from} is still dark: {seen}");
+                return Decision::LookAgain { waiting_for, slow: false };
+            }
+            Decision::Fail {
+                reason: format!(
+                    "the fence is up, RDS was not asked, and nobody says whether {from} is still dark: {seen}"
+                ),
+            }
+        }
+    }
+}
+
 fn promoting(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
     let incident = &facts.incident;
     let waited = age(incident.phase_since(), now);
@@ -353,7 +396,8 @@ fn promoting(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
             look_again("RDS has not shown the effect of the call yet".into())
         }
         Some(intent) if intent.attempt < ATTEMPTS_MAX => {
-            Decision::Promote { order, attempt: intent.attempt.saturating_add(1) }
+            let again = Decision::Promote { order, attempt: intent.attempt.saturating_add(1) };
+            still_dark(facts, now, again)
         }
         Some(intent) => Decision::Fail {
             reason: format!("RDS was asked {} times and the global cluster shows no sign of it", intent.attempt),
@@ -387,6 +431,12 @@ impl Facts {
             Observed::Seen(cluster) => self.writer_of(cluster) == Some(&self.target),
             Observed::Unseen { .. } => false,
         }
+    }
+
+    /// RDS was seen, and has nothing in flight.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        matches!(&self.global_cluster, Observed::Seen(cluster) if cluster.operation.is_none())
     }
 
     /// The one cluster that is the writer; `None` when there is none or more than one.
@@ -445,6 +495,9 @@ impl fmt::Display for Decision {
             Self::Fence(order) => write!(f, "fencing off the old writer, then {order}"),
             Self::Promote { order, attempt: 1 } => write!(f, "asking RDS to {order}"),
             Self::Promote { order, attempt } => write!(f, "asking RDS for the {attempt}. time to {order}"),
+            Self::GiveBack { seen } => {
+                write!(f, "the old writer stays: RDS has moved nothing, and its Region is no longer dark: {seen}")
+            }
             Self::Prove => f.write_str("RDS is done; proving that writes work"),
             Self::WriteFenceRow => f.write_str("writing the fence row through the writer endpoint"),
             Self::LookAgain { waiting_for, slow: false } => write!(f, "waiting: {waiting_for}"),

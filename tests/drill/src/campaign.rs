@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::checker::stored_state;
 use crate::deployment::{Deployment, Setup, deploy};
-use crate::scenario::ask;
+use crate::scenario::asked;
 
 pub mod bugs;
 mod evidence;
@@ -23,7 +23,7 @@ pub mod trouble;
 
 use bugs::Bug;
 use evidence::{Evidence, kills, troubles_over};
-use invariants::{Violation, is_terminal, pages_owed, violations};
+use invariants::{STOOD_DOWN_MAX, Violation, is_terminal, pages_owed, violations, waits_in_vain};
 use plan::{Person, Plan};
 
 /// A run whose troubles are over is watched for at least so long.
@@ -32,6 +32,10 @@ const WATCHED: Duration = Duration::from_secs(15);
 const GIVEN_UP: Duration = Duration::from_secs(200);
 /// A switchover whose primary is gone is cancelled by AWS after five minutes; what follows takes its time.
 const CANCELLED_BY_AWS: Duration = Duration::from_secs(320);
+
+/// A person whose request failed repeats it after this, and so often.
+const ASKED_AGAIN: Duration = Duration::from_secs(5);
+const ASKED_AGAIN_MAX: u32 = 30;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -124,12 +128,14 @@ fn is_quiet(evidence: &Evidence) -> bool {
     let person_answers = matches!(phase, Some(Phase::AwaitingApproval))
         && (evidence.plan.person != Person::Absent || evidence.plan.countdown_seconds.is_some());
     let unheard = dark && phase.is_none();
+    let waits = last.is_some_and(|state| waits_in_vain(&evidence.plan, state));
+    let stood_down = !waits || evidence.ended >= evidence.troubles_over() + STOOD_DOWN_MAX;
     // Clients get the time to show whether payments flow.
     let settled = evidence.states.last().is_none_or(|(at, _)| evidence.ended >= *at + WATCHED);
-    is_terminal(last) && told && !person_answers && !unheard && settled
+    is_terminal(last) && told && !person_answers && !unheard && stood_down && settled
 }
 
-/// The person on call reads each page that asks, and answers once.
+/// The person on call reads each page that asks, and answers until the answer is taken.
 fn be_on_call(world: &World, person: Person) {
     let (after, action) = match person {
         Person::Absent => return,
@@ -150,8 +156,17 @@ fn be_on_call(world: &World, person: Person) {
                 answered.push(thread.to_owned());
                 let Some(incident) = thread.rsplit('/').next().map(str::to_owned) else { continue };
                 let to = if letter.message.contains("--region eu-west-1") { Region::DUBLIN } else { Region::LONDON };
-                world.after(after, move |world| {
-                    ask(world, to, json!({"action": action, "incident": incident, "by": "ada"}));
+                let world = world.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    let request = json!({"action": action, "incident": incident, "by": "ada"});
+                    // Whoever reads "it failed, and nothing has changed" does it again.
+                    for _ in 0..ASKED_AGAIN_MAX {
+                        if asked(&world, to, &request).await {
+                            return;
+                        }
+                        tokio::time::sleep(ASKED_AGAIN).await;
+                    }
                 });
             }
         }
@@ -167,6 +182,7 @@ impl Plan {
             standby_instances: self.standby_instances,
             payment_every: Duration::from_secs(3),
             readers: false,
+            asynchronous_attempts: self.asynchronous_attempts,
             ..Setup::standard(self.seed)
         };
         setup.config.policy =
@@ -177,6 +193,14 @@ impl Plan {
     /// Whether this trouble is part of it.
     pub(crate) fn has(&self, wanted: &trouble::Trouble) -> bool {
         self.faults.iter().any(|fault| fault.trouble == *wanted)
+    }
+
+    /// Whether a store stops to replicate.
+    pub(crate) fn has_a_store_held(&self) -> bool {
+        use trouble::Trouble::{ReceiptsRuleGone, ReplicaWithoutKey, StoreHeld};
+        let held =
+            |it: &trouble::Fault| matches!(it.trouble, StoreHeld { .. } | ReceiptsRuleGone(_) | ReplicaWithoutKey(_));
+        self.faults.iter().any(held)
     }
 
     /// Whether a person asks for this.

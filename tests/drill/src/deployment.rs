@@ -11,7 +11,7 @@ use holdfast_payments::card_network::CardNetwork;
 use holdfast_payments::clients::{Cohort, start_readers};
 use holdfast_payments::history::{History, Reads};
 use holdfast_payments::lease::WriterLease;
-use holdfast_payments::service::{ATTEMPTS_TABLE, PaymentsService, bucket, host};
+use holdfast_payments::service::{ATTEMPTS_TABLE, PaymentsService, ShortCut, bucket, host};
 use holdfast_world::aurora::WRITER_ENDPOINT;
 use holdfast_world::cloudwatch::Alarm;
 use holdfast_world::dynamodb::{Mode, create_table};
@@ -55,6 +55,8 @@ pub struct Setup {
     pub payments_until: Duration,
     /// Whether there are clients that only read.
     pub readers: bool,
+    /// The attempts table replicates late (MREC), with last-writer-wins.
+    pub asynchronous_attempts: bool,
     /// What is wrong with the installation, for tests of the tests.
     pub bug: Option<InstallationBug>,
 }
@@ -64,6 +66,10 @@ pub struct Setup {
 pub enum InstallationBug {
     /// Fence rows are not written, and said to be.
     FenceRowsSkipped,
+    /// Nothing starts promote-aurora but events.
+    PromoterNotScheduled,
+    /// The payments tier takes a short cut.
+    Payments(ShortCut),
 }
 
 impl Setup {
@@ -80,6 +86,7 @@ impl Setup {
             payment_every: Duration::from_secs(1),
             payments_until: Duration::MAX,
             readers: true,
+            asynchronous_attempts: false,
             bug: None,
         }
     }
@@ -116,9 +123,9 @@ pub fn example_config() -> Config {
 pub fn deploy(setup: &Setup) -> Deployment {
     let start = DAY_START.parse().unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let world = World::new(&WorldConfig { seed: setup.seed, start });
-    for table in [TABLE, ATTEMPTS_TABLE] {
-        create_table(&world, table, Mode::Mrsc(REGIONS), "pk", Some("sk"));
-    }
+    create_table(&world, TABLE, Mode::Mrsc(REGIONS), "pk", Some("sk"));
+    let attempts = if setup.asynchronous_attempts { Mode::Mrec(DATA_REGIONS.to_vec()) } else { Mode::Mrsc(REGIONS) };
+    create_table(&world, ATTEMPTS_TABLE, attempts, "pk", Some("sk"));
     for (region, peer) in [(Region::DUBLIN, Region::LONDON), (Region::LONDON, Region::DUBLIN)] {
         s3::create_bucket(&world, bucket(region), region);
         s3::set_rule(&world, bucket(region), Some(whole_rule(peer)));
@@ -142,7 +149,11 @@ pub fn deploy(setup: &Setup) -> Deployment {
     let network = CardNetwork::default();
     let services = DATA_REGIONS.map(|region| {
         let lease = WriterLease::keep(&world, region, TABLE, CLUSTER, setup.primary);
-        (region, PaymentsService::start(&world, region, lease, network.clone()))
+        let short_cut = match setup.bug {
+            Some(InstallationBug::Payments(short_cut)) => Some(short_cut),
+            Some(InstallationBug::FenceRowsSkipped | InstallationBug::PromoterNotScheduled) | None => None,
+        };
+        (region, PaymentsService::start(&world, region, lease, network.clone(), short_cut))
     });
     let (history, reads) = (History::default(), Reads::default());
     for (near, currency) in [(Region::DUBLIN, "EUR"), (Region::LONDON, "GBP")] {
@@ -201,7 +212,9 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
             Duration::from_secs(900),
             handler(world, setup, Function::Promote),
         );
-        world.schedule(region, promote_aurora::FUNCTION, minute, Duration::from_secs(30));
+        if setup.bug != Some(InstallationBug::PromoterNotScheduled) {
+            world.schedule(region, promote_aurora::FUNCTION, minute, Duration::from_secs(30));
+        }
         world.create_function(region, verify_replication::FUNCTION, minute, handler(world, setup, Function::Verify));
         let offset = if region == Region::LONDON { 20 } else { 35 };
         world.schedule(region, verify_replication::FUNCTION, minute, Duration::from_secs(offset));

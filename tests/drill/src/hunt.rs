@@ -88,11 +88,12 @@ pub(crate) fn replay(seed: u64, shrunk: bool, bug: Option<&str>) -> Result<Verdi
         }
     }
     say(format!(
-        "seed {seed}: the writer is in {}, policy {}, countdown {:?} s, {} standby instances, AWS promotes in {} ms, the person {:?}",
+        "seed {seed}: the writer is in {}, policy {}, countdown {:?} s, {} standby instances, attempts replicate {}, AWS promotes in {} ms, the person {:?}",
         plan.primary,
         plan.mode,
         plan.countdown_seconds,
         plan.standby_instances,
+        if plan.asynchronous_attempts { "late" } else { "at once" },
         plan.promotion.as_millis(),
         plan.person
     ));

@@ -307,16 +307,20 @@ fn at(deployment: &Deployment, when: Duration, act: impl FnOnce(&World) + Send +
 
 /// A person invokes promote-aurora in a Region.
 pub(crate) fn ask(world: &World, region: Region, request: serde_json::Value) {
-    world.record("a person", format!("asks promote-aurora in {region}: {request}"));
     let world = world.clone();
-    tokio::spawn(async move {
-        let answer = world.invoke(region, promote_aurora::FUNCTION, request.to_string().into()).await;
-        let said = match answer {
-            Ok(answer) => answer.to_string(),
-            Err(why) => format!("failed: {why}"),
-        };
-        world.record("promote-aurora", format!("answers the person: {said}"));
-    });
+    tokio::spawn(async move { asked(&world, region, &request).await });
+}
+
+/// A person invokes promote-aurora in a Region and waits for the answer. Whether there was one.
+pub(crate) async fn asked(world: &World, region: Region, request: &serde_json::Value) -> bool {
+    world.record("a person", format!("asks promote-aurora in {region}: {request}"));
+    let answer = world.invoke(region, promote_aurora::FUNCTION, request.to_string().into()).await;
+    let said = match &answer {
+        Ok(answer) => answer.to_string(),
+        Err(why) => format!("failed: {why}"),
+    };
+    world.record("promote-aurora", format!("answers the person: {said}"));
+    answer.is_ok()
 }
 
 fn mode(setup: &mut Setup, mode: Mode) {

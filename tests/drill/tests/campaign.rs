@@ -110,6 +110,7 @@ fn night(seed: u64, faults: Vec<Fault>) -> Plan {
         mode: Mode::Auto,
         countdown_seconds: None,
         standby_instances: 1,
+        asynchronous_attempts: false,
         promotion: ms(8_000),
         person: Person::Absent,
         faults,
@@ -185,4 +186,24 @@ fn a_planned_move_that_takes_long_raises_no_doubt() {
     assert_eq!(run.phase, Some(Phase::Closed));
     let doubts = run.world.inbox().into_iter().filter(|letter| letter.subject.contains("cannot write"));
     assert_eq!(doubts.count(), 0);
+}
+
+/// Seed 603, with its schedule taken away: the fence was decided on, the table refused it, the driver was lost, and a minute
+/// later the next one failed over from a Region that had long been back.
+#[test]
+fn a_region_that_is_back_before_rds_was_asked_keeps_the_writer() {
+    let (region, function) = (Region::LONDON, promote_aurora::FUNCTION);
+    let mut given_back = 0;
+    for after in 0..60 {
+        let dark = fault(16_830, Some(28_000), Trouble::Dark(Region::DUBLIN));
+        let killed = fault(24_000, Some(24_000), Trouble::KilledAtAwait { region, function, after });
+        let run = holds(&night(603, vec![dark, killed]));
+        let kept = run.world.inbox().iter().any(|letter| letter.subject.contains("the old writer stays"));
+        if kept {
+            given_back += 1;
+            assert_eq!(run.phase, Some(Phase::Dismissed), "killed at await {after}");
+            assert_eq!(holdfast_world::rds::writer(&run.world), Some(Region::DUBLIN), "killed at await {after}");
+        }
+    }
+    assert!(given_back > 0, "no kill came between the fence and RDS");
 }

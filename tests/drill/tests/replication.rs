@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use drill::deployment::{Deployment, Setup, deploy};
+use holdfast_payments::service::bucket;
 use holdfast_world::fault::{CallEffect, CallFault, CallMatch};
-use holdfast_world::{RecordedRequest, Region};
+use holdfast_world::{RecordedRequest, Region, World, s3};
 use serde_json::Value;
 
 /// The function's own time-out, and far more than a round needs.
@@ -27,9 +28,15 @@ struct Round {
 
 /// One round by hand in London, after two well minutes and a half.
 fn round(seed: u64, trouble: impl FnOnce(&Deployment)) -> Round {
+    round_of_a_day(seed, |_| {}, trouble)
+}
+
+/// One round by hand in London, after two and a half minutes with what a day brings, and one trouble just before it.
+fn round_of_a_day(seed: u64, day: impl FnOnce(&Deployment), trouble: impl FnOnce(&Deployment)) -> Round {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let deployment = healthy(seed);
+        day(&deployment);
         tokio::time::sleep(Duration::from_secs(150)).await;
         trouble(&deployment);
         let world = &deployment.world;
@@ -106,4 +113,26 @@ fn of_a_dark_peer_nothing_is_known_and_nothing_is_asked() {
     let found = kinds(&round.answer.unwrap());
     assert!(found.values().all(|kind| kind != "in_sync"), "{found:?}");
     assert!(round.took < Duration::from_secs(10), "{:?}", round.took);
+}
+
+#[test]
+fn receipts_that_failed_are_counted_after_the_rule_is_whole_again() {
+    let turn = |world: &World, broken| {
+        let rule = s3::Rule {
+            destination: bucket(Region::LONDON),
+            delete_markers: true,
+            replica_modifications: true,
+            kms_objects: true,
+            broken,
+        };
+        s3::set_rule(world, bucket(Region::DUBLIN), Some(rule));
+    };
+    let day = |deployment: &Deployment| {
+        let second = Duration::from_secs;
+        deployment.world.after(second(100), move |world| turn(world, true));
+        deployment.world.after(second(110), move |world| turn(world, false));
+    };
+    let found = kinds(&round_of_a_day(1, day, |_| {}).answer.unwrap());
+    assert_eq!(found["receipts from eu-west-1 to eu-west-2"], "stalled", "{found:?}");
+    assert_eq!(found["receipts from eu-west-2 to eu-west-1"], "in_sync", "{found:?}");
 }

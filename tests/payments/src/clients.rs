@@ -1,4 +1,5 @@
-//! Clients: they resolve names with a TTL, give up after two seconds, and try the other Region with the same key.
+//! Clients: they resolve names with a TTL, give up after two seconds, and try the other Region with the same key, each
+//! time after a longer wait.
 
 use std::time::Duration;
 
@@ -25,10 +26,12 @@ pub struct Cohort {
 
 /// A client that waits longer has given up.
 const CLIENT_LIMITS: Limits = Limits { connect: Some(Duration::from_secs(1)), read: Some(Duration::from_secs(2)) };
-/// Between two tries of one payment.
+/// Before the second try of a payment; the wait doubles with each.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
+/// The longest wait between two tries.
+const TRY_AGAIN_MAX: Duration = Duration::from_secs(8);
 /// Tries of one payment: about two minutes of them.
-const TRIES_MAX: u32 = 120;
+const TRIES_MAX: u32 = 18;
 
 impl Cohort {
     /// Starts the cohort. Every answer goes into the history.
@@ -63,6 +66,7 @@ impl Cohort {
 /// Tries one payment until somebody acknowledges it, first at home, then in turn.
 async fn pay(world: World, history: History, near: Region, home: Region, payment: PaymentRequest) {
     let other = if home == Region::DUBLIN { Region::LONDON } else { Region::DUBLIN };
+    let mut wait = TRY_AGAIN;
     for attempt in 0..TRIES_MAX {
         let to = if attempt % 2 == 0 { home } else { other };
         let started = world.elapsed();
@@ -81,7 +85,8 @@ async fn pay(world: World, history: History, near: Region, home: Region, payment
         if done {
             return;
         }
-        tokio::time::sleep(TRY_AGAIN).await;
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(TRY_AGAIN_MAX);
     }
 }
 

@@ -127,13 +127,24 @@ pub fn set_lag(world: &World, lag: Duration) {
     world.after(lag, World::replicate);
 }
 
+/// Holds replication back, so that the lag grows with every second, or lets it go on.
+pub fn hold_replication(world: &World, held: bool) {
+    let now = world.elapsed();
+    if let Some(global) = world.state().rds.global.as_mut() {
+        global.held_since = held.then(|| global.held_since.unwrap_or(now));
+    }
+    if !held {
+        world.replicate();
+    }
+}
+
 impl World {
     fn run_sql(&self, at: Region, statement: Statement) -> Result<Reply, SqlError> {
         let now = self.elapsed();
         let lag = {
             let mut state = self.state();
             let Some(global) = state.rds.global.as_mut() else { return Err(SqlError::Unavailable) };
-            let lag = global.lag;
+            let lag = global.lag_at(now);
             let Some(member) = global.member_mut(at) else { return Err(SqlError::Unavailable) };
             if member.instances.iter().all(|(_, status)| *status != "available") {
                 return Err(SqlError::Unavailable);
@@ -166,8 +177,9 @@ impl World {
 
     /// Carries over to the secondary what is old enough, while the writer's Region reaches it and nothing is being promoted.
     pub(crate) fn replicate(&self) {
-        let lag = self.state().rds.global.as_ref().map(|global| global.lag).unwrap_or_default();
-        let until = self.elapsed().checked_sub(lag);
+        let now = self.elapsed();
+        let lag = self.state().rds.global.as_ref().map(|global| global.lag_at(now)).unwrap_or_default();
+        let until = now.checked_sub(lag);
         if let Some(until) = until {
             self.replicate_until(until);
         }
@@ -202,7 +214,9 @@ impl World {
     }
 
     pub(crate) fn replicate_everything(&self) {
-        self.replicate_until(self.elapsed());
+        let now = self.elapsed();
+        let held = self.state().rds.global.as_ref().and_then(|global| global.held_since);
+        self.replicate_until(held.unwrap_or(now));
     }
 
     /// One point a minute, in the secondary only; none while the primary cannot be heard.
@@ -217,12 +231,14 @@ impl World {
     }
 
     fn measured_lag(&self) -> Option<(Region, Region, u32)> {
+        let now = self.elapsed();
         let state = self.state();
         let global = state.rds.global.as_ref()?;
         let writer = global.writer()?;
         let other = global.other(writer)?;
         let heard = state.network.path_up(writer, other) && global.member(other)?.connected && !global.unmeasured;
-        heard.then(|| (writer, other, u32::try_from(global.lag.as_millis()).unwrap_or(u32::MAX)))
+        let lag_ms = global.lag_at(now).as_millis();
+        heard.then(|| (writer, other, u32::try_from(lag_ms).unwrap_or(u32::MAX)))
     }
 }
 

@@ -132,7 +132,8 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
     let (start, end) = (second("StartTime"), second("EndTime"));
     let descending = input["ScanBy"] != "TimestampAscending";
     let mut encoder = Encoder::new(Vec::new());
-    let queries = input["MetricDataQueries"].as_array().cloned().unwrap_or_default();
+    let queries: Vec<Value> = input["MetricDataQueries"].as_array().cloned().unwrap_or_default();
+    let queries: Vec<Value> = queries.into_iter().flat_map(|query| searched(world, at, query)).collect();
     encoder.map(1).str("MetricDataResults").array(queries.len());
     for query in &queries {
         let metric = &query["MetricStat"]["Metric"];
@@ -168,6 +169,26 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
     let mut response = respond(200, "application/cbor", encoder.into_writer());
     response.headers_mut().insert("smithy-protocol", http::HeaderValue::from_static("rpc-v2-cbor"));
     response
+}
+
+/// A query by SEARCH becomes one for each metric that it finds; another one stays as it is.
+fn searched(world: &World, at: Region, query: Value) -> Vec<Value> {
+    let Some(expression) = query["Expression"].as_str() else { return vec![query] };
+    let wanted = |name: &str| expression.split_once(&format!("{name}=\""))?.1.split('"').next();
+    let (name, bucket) = (wanted("MetricName").unwrap_or_default(), wanted("SourceBucket").unwrap_or_default());
+    let state = world.state();
+    let found = state.cloudwatch.metrics.keys().filter(|(region, _, metric, dimensions)| {
+        let of_bucket = dimensions.iter().any(|(name, value)| name == "SourceBucket" && value == bucket);
+        *region == at && metric == name && of_bucket
+    });
+    found
+        .map(|(_, namespace, name, dimensions)| {
+            let dimensions: Vec<Value> =
+                dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
+            let metric = json!({"Namespace": namespace, "MetricName": name, "Dimensions": dimensions});
+            json!({"Id": query["Id"], "MetricStat": {"Metric": metric}})
+        })
+        .collect()
 }
 
 /// CBOR as JSON; a timestamp is its whole seconds.

@@ -47,6 +47,8 @@ pub(crate) struct Global {
     pub(crate) endpoint_at: Region,
     pub(crate) promotion: Duration,
     pub(crate) lag: Duration,
+    /// Since when nothing is carried over at all, while that is so.
+    pub(crate) held_since: Option<Duration>,
     /// How long after a call was accepted descriptions still show what was before.
     shows_late: Duration,
     snapshots: Vec<Snapshot>,
@@ -97,6 +99,8 @@ pub struct Accepted {
     pub failover: bool,
     /// The Region to be promoted.
     pub to: Region,
+    /// RDS gave it up, and nothing has changed.
+    pub cancelled: bool,
 }
 
 impl Member {
@@ -112,6 +116,11 @@ impl Global {
 
     pub(crate) fn member_mut(&mut self, region: Region) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.region == region)
+    }
+
+    /// How far the secondary is behind.
+    pub(crate) fn lag_at(&self, now: Duration) -> Duration {
+        self.lag + self.held_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
 
     /// The status and operation that a description shows.
@@ -149,6 +158,7 @@ pub fn create_global_cluster(world: &World, config: &GlobalClusterConfig) {
         endpoint_at: config.primary,
         promotion: config.promotion,
         lag: config.lag,
+        held_since: None,
         shows_late: Duration::ZERO,
         snapshots: Vec::new(),
         accepted: Vec::new(),
@@ -355,7 +365,7 @@ fn promote(world: &World, at: Region, form: &Form, data_loss_allowed: bool) -> R
         }
         global.status = if data_loss_allowed { "failing-over" } else { "switching-over" };
         global.operation = Some(Operation { status: "pending", from, to, data_loss_allowed });
-        let accepted = Accepted { at: world.elapsed(), failover: data_loss_allowed, to };
+        let accepted = Accepted { at: world.elapsed(), failover: data_loss_allowed, to, cancelled: false };
         global.accepted.push(accepted);
         (from, to, xml::global_cluster(global, "GlobalCluster", global.shown(Duration::MAX)))
     };
@@ -439,6 +449,9 @@ impl World {
             if let Some(global) = world.state().rds.global.as_mut() {
                 global.operation = None;
                 global.status = "available";
+                if let Some(given_up) = global.accepted.last_mut() {
+                    given_up.cancelled = true;
+                }
                 if let Some(old) = global.member_mut(from) {
                     old.writes_blocked = false;
                 }

@@ -175,6 +175,7 @@ fn put(
 
 /// Carries a version over: replicas keep their key, version and time, and are not replicated again.
 fn replicate(world: &World, bucket: String, key: String, version: String) {
+    let mut failed = false;
     let waits = {
         let mut state = world.state();
         let Ok(source) = state.s3.bucket(&bucket) else { return };
@@ -192,6 +193,7 @@ fn replicate(world: &World, bucket: String, key: String, version: String) {
                 }
                 Some(found.clone())
             });
+            failed = rule.broken;
             if let (Some(found), false, Ok(destination)) = (found, rule.broken, state.s3.bucket(rule.destination)) {
                 let replica = Version { status: found.body.as_ref().map(|_| "REPLICA"), ..found };
                 let versions = destination.objects.entry(key.clone()).or_default();
@@ -202,9 +204,23 @@ fn replicate(world: &World, bucket: String, key: String, version: String) {
             false
         }
     };
+    if failed {
+        count_failure(world, &bucket);
+    }
     if waits {
         world.after(RETRY, move |world| replicate(world, bucket, key, version));
     }
+}
+
+/// One more point of `OperationsFailedReplication`, in the Region of the source.
+fn count_failure(world: &World, bucket: &str) {
+    let (region, destination) = {
+        let mut state = world.state();
+        let Ok(source) = state.s3.bucket(bucket) else { return };
+        (source.region, source.rule.as_ref().map_or("", |rule| rule.destination))
+    };
+    let dimensions = [("SourceBucket", bucket), ("DestinationBucket", destination), ("RuleId", "all")];
+    world.put_metric(region, "AWS/S3", "OperationsFailedReplication", &dimensions, 1.0);
 }
 
 /// The bucket and the key of a request, however it is addressed.

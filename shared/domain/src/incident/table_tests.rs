@@ -3,7 +3,7 @@
 use super::*;
 
 /// Every step that may be taken, with the operator's sentence.
-const EDGES: [(Phase, Phase, &str); 24] = {
+const EDGES: [(Phase, Phase, &str); 26] = {
     use Phase::{
         AwaitingApproval, Blocked, Closed, Confirmed, Dismissed, Failed, Fencing, Promoting, Proving, Reconciling,
         Restored, Suspected,
@@ -24,9 +24,11 @@ const EDGES: [(Phase, Phase, &str); 24] = {
         (Blocked, Fencing, "the old writer is being fenced off"),
         (Blocked, Dismissed, "nothing is moved"),
         (Fencing, Promoting, "RDS is asked to promote"),
+        (Fencing, Dismissed, "the writer is given back: RDS has moved nothing"),
         (Fencing, Failed, "it cannot go on without a person"),
         (Promoting, Blocked, "a guard stops it"),
         (Promoting, Proving, "RDS is done; proving that writes work"),
+        (Promoting, Dismissed, "the writer is given back: RDS has moved nothing"),
         (Promoting, Failed, "it cannot go on without a person"),
         (Proving, Restored, "writes work again"),
         (Proving, Failed, "it cannot go on without a person"),

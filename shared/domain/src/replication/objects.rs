@@ -20,6 +20,8 @@ pub struct BucketRule {
     pub replica_modifications: bool,
     /// `SourceSelectionCriteria.SseKmsEncryptedObjects` is enabled.
     pub kms_objects: bool,
+    /// `Destination.Metrics` is enabled: CloudWatch counts what FAILED.
+    pub metrics: bool,
 }
 
 /// `x-amz-replication-status` of the canary where it was written.
@@ -51,6 +53,9 @@ pub struct ObjectEvidence {
     pub canary: CanaryReading,
     /// What the source says of a canary that has not arrived.
     pub status: ObjectStatus,
+    /// How many objects FAILED lately, by `OperationsFailedReplication`; `None` when it has no points: the canary then
+    /// is all that is known.
+    pub failed: Observed<Option<u64>>,
 }
 
 /// How a bucket replicates into the other.
@@ -80,6 +85,14 @@ pub fn objects(link: &Link, evidence: &ObjectEvidence, canary: &mut Canary, now:
         ))),
         ObjectStatus::Unseen { why } => judgements.push(StoreState::unknown(format!("its status: {why}"))),
     }
+    match &evidence.failed {
+        Observed::Seen(None | Some(0)) => {}
+        Observed::Seen(Some(failed)) => judgements.push(StoreState::stalled(format!(
+            "{failed} objects of {} have FAILED lately, and S3 does not try again: replicate them by S3 Batch Replication",
+            link.from
+        ))),
+        Observed::Unseen { why } => judgements.push(StoreState::unknown(format!("what FAILED was not counted: {why}"))),
+    }
     Verdict { state: worst(judgements), findings, cliff: None }
 }
 
@@ -97,6 +110,9 @@ fn what_the_rule_leaves_out(link: &Link, rule: &BucketRule) -> Vec<String> {
     }
     if !rule.kms_objects {
         findings.push(format!("{way}: objects under SSE-KMS are not selected, and are not replicated"));
+    }
+    if !rule.metrics {
+        findings.push(format!("{way}: Metrics are off in the rule, so nobody counts what FAILED"));
     }
     findings
 }

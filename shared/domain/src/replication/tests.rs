@@ -329,6 +329,7 @@ fn rule() -> BucketRule {
         delete_markers: true,
         replica_modifications: true,
         kms_objects: true,
+        metrics: true,
     }
 }
 
@@ -339,6 +340,7 @@ fn check_objects(change: impl FnOnce(&mut ObjectEvidence), kind: Kind, part: &st
         rules: Observed::Seen(vec![rule()]),
         canary: seen(1),
         status: ObjectStatus::NotNeeded,
+        failed: Observed::Seen(None),
     };
     change(&mut evidence);
     let mut canary = Canary::default();
@@ -371,9 +373,16 @@ fn what_a_rule_leaves_out_is_a_finding() {
         delete_markers: false,
         replica_modifications: false,
         kms_objects: false,
+        metrics: false,
         ..rule()
     };
-    let expected = ["only prefix receipts/2026", "DeleteMarkerReplication", "ReplicaModifications", "SSE-KMS"];
+    let expected = [
+        "only prefix receipts/2026",
+        "DeleteMarkerReplication",
+        "ReplicaModifications",
+        "SSE-KMS",
+        "counts what FAILED",
+    ];
     check_objects(|it| it.rules = Observed::Seen(vec![bare]), Kind::InSync, "", &expected);
 }
 #[test]
@@ -381,6 +390,13 @@ fn a_failed_object_is_stalled_and_a_pending_one_is_waited_for() {
     let waiting = |status| move |it: &mut ObjectEvidence| (it.canary, it.status) = (seen(0), status);
     check_objects(waiting(ObjectStatus::Failed), Kind::Stalled, "S3 does not try again", &[]);
     check_objects(waiting(ObjectStatus::Pending), Kind::Unknown, "has not arrived", &[]);
+}
+#[test]
+fn objects_that_failed_while_the_canary_arrives_are_stalled_all_the_same() {
+    check_objects(|it| it.failed = Observed::Seen(Some(3)), Kind::Stalled, "3 objects of eu-west-1 have FAILED", &[]);
+    check_objects(|it| it.failed = Observed::Seen(Some(0)), Kind::InSync, "", &[]);
+    let unseen = Observed::Unseen { why: "throttled".into() };
+    check_objects(|it| it.failed = unseen, Kind::Unknown, "not counted: throttled", &[]);
 }
 #[test]
 fn rules_that_cannot_be_read_are_unknown() {

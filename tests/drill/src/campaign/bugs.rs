@@ -3,11 +3,12 @@
 
 use bytes::Bytes;
 use holdfast_domain::policy::Mode;
+use holdfast_payments::service::ShortCut;
 use holdfast_world::Region;
 use holdfast_world::tamper::{Tamper, TamperAnswer, TamperRequest, Wired};
 use serde_json::{Map, Value, json};
 
-use crate::deployment::{InstallationBug, Setup};
+use crate::deployment::{InstallationBug, Setup, TABLE};
 
 /// One deliberate bug.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +157,19 @@ pub const BUGS: &[Bug] = &[
         }),
     },
     Bug {
+        name: "toggle-the-writer",
+        about: "the fence turns the writer to the other Region, whichever that is, instead of naming it",
+        plant: Plant::Request(|world, wired, request| {
+            let stored = holdfast_world::dynamodb::all_items(world, TABLE);
+            let stored = stored.iter().find_map(|item| Region::named(item.get("writer_region")?["S"].as_str()?));
+            edit_put(wired, request, "writer#", |put| {
+                if let Some(writer) = stored {
+                    put["Item"]["writer_region"] = json!({"S": other_data_region(writer).as_str()});
+                }
+            })
+        }),
+    },
+    Bug {
         name: "believe-without-writing",
         about: "writes are said to work without a fence row",
         plant: Plant::Setup(|setup| setup.bug = Some(InstallationBug::FenceRowsSkipped)),
@@ -203,6 +217,48 @@ pub const BUGS: &[Bug] = &[
         }),
     },
     Bug {
+        name: "any-lag-will-do",
+        about: "the bound of the lag that was accepted is not looked at",
+        plant: Plant::Setup(|setup| {
+            if let Some(standing) = &mut setup.config.policy.standing_acceptance {
+                standing.lag_max_seconds = 86_400;
+            }
+        }),
+    },
+    Bug {
+        name: "no-lag-is-fresh-enough",
+        about: "a guard asks for a younger metric than CloudWatch ever has, and nothing is ever promoted",
+        plant: Plant::Setup(|setup| setup.config.policy.lag_age_max_seconds = 1),
+    },
+    Bug {
+        name: "call-a-first-count-exact",
+        about: "what was counted while the old writer may still write is called exact",
+        plant: Plant::Request(|_, wired, request| {
+            edit_saved_incident(wired, request, |incident| {
+                let count = incident.get_mut("price").and_then(Value::as_object_mut);
+                if let Some(count) = count
+                    && let Some(counted) = count.remove("Provisional")
+                {
+                    count.insert("Exact".into(), counted);
+                }
+            })
+        }),
+    },
+    Bug {
+        name: "what-holds-for-one-store-holds-for-all",
+        about: "one store in sync is taken for all of them",
+        plant: Plant::Request(|_, wired, request| {
+            edit_put(wired, request, "replication#", |put| {
+                edit_body(&mut put["Item"], |record| {
+                    let Some(links) = record.get_mut("links").and_then(Value::as_array_mut) else { return };
+                    let well = |link: &&Value| link["verdict"]["state"].get("InSync").is_some();
+                    let Some(verdict) = links.iter().find(well).map(|link| link["verdict"].clone()) else { return };
+                    links.iter_mut().for_each(|link| link["verdict"] = verdict.clone());
+                });
+            })
+        }),
+    },
+    Bug {
         name: "promote-a-headless-cluster",
         about: "a cluster without an instance is promoted",
         plant: Plant::Answer(|_, wired, response| {
@@ -213,6 +269,31 @@ pub const BUGS: &[Bug] = &[
                 *response.body_mut() = Bytes::from(text.replace(none, one));
             }
         }),
+    },
+    Bug {
+        name: "store-nothing",
+        about: "payments are acknowledged before their outcome is stored and marked",
+        plant: Plant::Setup(|setup| setup.bug = Some(InstallationBug::Payments(ShortCut::NothingStored))),
+    },
+    Bug {
+        name: "charge-again",
+        about: "a second try is charged without a look at the first",
+        plant: Plant::Setup(|setup| setup.bug = Some(InstallationBug::Payments(ShortCut::ChargedAgain))),
+    },
+    Bug {
+        name: "ignore-the-lease",
+        about: "the old writer's Region goes on writing after its lease has run out",
+        plant: Plant::Setup(|setup| setup.bug = Some(InstallationBug::Payments(ShortCut::LeaseIgnored))),
+    },
+    Bug {
+        name: "keep-the-old-address",
+        about: "the payments tier never looks the writer's name up again",
+        plant: Plant::Setup(|setup| setup.bug = Some(InstallationBug::Payments(ShortCut::AddressKept))),
+    },
+    Bug {
+        name: "forget-the-schedule",
+        about: "nothing but events starts promote-aurora",
+        plant: Plant::Setup(|setup| setup.bug = Some(InstallationBug::PromoterNotScheduled)),
     },
     Bug {
         name: "ask-nobody",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use holdfast_domain::incident::ClusterState;
+use holdfast_domain::replication::ReplicationRecord;
 use holdfast_domain::vote::Vote;
 use holdfast_payments::history::Operation;
 use holdfast_world::dynamodb::{Item, journal};
@@ -28,6 +29,8 @@ pub(crate) struct Evidence {
     pub(crate) fences: Vec<(Duration, u64, Region)>,
     /// Every vote, when it was written.
     pub(crate) votes: Vec<(Duration, Vote)>,
+    /// Every version of what is known of the stores' replication, when it was saved.
+    pub(crate) replication: Vec<(Duration, ReplicationRecord)>,
     /// Requests of the functions.
     pub(crate) requests: Vec<RecordedRequest>,
     /// What Holdfast sent to people.
@@ -47,7 +50,7 @@ impl Evidence {
         let world = deployment.world.clone();
         let functions =
             [observe_region::FUNCTION, promote_aurora::FUNCTION, page_humans::FUNCTION, verify_replication::FUNCTION];
-        let (mut states, mut fences, mut votes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut states, mut fences, mut votes, mut replication) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for change in journal(&world, TABLE) {
             let Some(item) = &change.item else { continue };
             let key = text(item, "pk", "S").unwrap_or_default();
@@ -55,6 +58,8 @@ impl Evidence {
                 states.extend(body(item).map(|state| (change.at, state)));
             } else if key.starts_with("vote#") {
                 votes.extend(body(item).map(|vote| (change.at, vote)));
+            } else if key.starts_with("replication#") {
+                replication.extend(body(item).map(|record| (change.at, record)));
             } else if key.starts_with("writer#") {
                 let epoch = text(item, "number", "N").and_then(|number| number.parse().ok());
                 let region = text(item, "writer_region", "S").and_then(Region::named);
@@ -68,6 +73,7 @@ impl Evidence {
             states,
             fences,
             votes,
+            replication,
             requests: world.requests().into_iter().filter(|it| functions.contains(&&*it.caller.name)).collect(),
             letters: world.inbox().into_iter().filter(|letter| letter.region != Region::N_VIRGINIA).collect(),
             accepted: accepted(&world),

@@ -10,8 +10,9 @@ mod liveness;
 mod money;
 mod paging;
 mod promotion;
+mod replication;
 
-pub(crate) use liveness::{is_terminal, pages_owed};
+pub(crate) use liveness::{STOOD_DOWN_MAX, is_terminal, pages_owed, waits_in_vain};
 
 /// Something that must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,8 @@ pub enum Invariant {
     ChargedOnce,
     /// A price that is said to be exact is, to the payment and the minor unit; one that is a lower bound is one.
     HonestPrice,
+    /// A store that is held back, or whose other Region is dark, is never said to be in sync.
+    InSyncIsTrue,
     /// A planned move loses nothing.
     SwitchoverLosesNothing,
     /// A person is paged within five seconds of every state that needs one.
@@ -58,6 +61,8 @@ pub enum Invariant {
     NothingToTheDark,
     /// A dark primary, a healthy target and a quorum bring writes back in time, unless a named guard stops it.
     Liveness,
+    /// An incident that waits for a person or a guard is dismissed once its Region is back.
+    StandsDown,
     /// Once writes are said to work, clients' payments are committed there.
     PaymentsFlow,
     /// After all troubles are over, nothing is left half-done.
@@ -109,6 +114,7 @@ pub(crate) fn violations(evidence: &Evidence) -> Vec<Violation> {
     driver::check(evidence, &mut findings);
     promotion::check(evidence, &mut findings);
     money::check(evidence, &mut findings);
+    replication::check(evidence, &mut findings);
     paging::check(evidence, &mut findings);
     liveness::check(evidence, &mut findings);
     let mut violations = findings.0;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use holdfast_domain::policy::Mode;
+use holdfast_domain::replication::Store;
 use holdfast_world::Region;
 use holdfast_world::events::DeliveryChaos;
 use holdfast_world::fault::CallEffect;
 
 use super::trouble::{Ask, Fault, Trouble};
-use crate::deployment::REGIONS;
+use crate::deployment::{DATA_REGIONS, REGIONS};
 
 /// Everything that a run depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Plan {
     pub countdown_seconds: Option<u64>,
     /// Instances of the standby cluster.
     pub standby_instances: usize,
+    /// The attempts table replicates late.
+    pub asynchronous_attempts: bool,
     /// How long AWS takes to promote.
     pub promotion: Duration,
     /// What the person on call does with a page that asks.
@@ -65,6 +68,7 @@ impl Plan {
             mode,
             countdown_seconds: (mode == Mode::Approve && dice.one_in(2)).then(|| 10 + dice.below(60)),
             standby_instances: if dice.one_in(15) { 0 } else { 1 + usize::from(dice.one_in(4)) },
+            asynchronous_attempts: dice.one_in(6),
             promotion: dice.between(1_000, 60_000),
             person: match dice.below(4) {
                 0 => Person::Absent,
@@ -75,6 +79,15 @@ impl Plan {
         };
         let begins = dice.between(11_000, 40_000);
         plan.draw_story(&mut dice, begins);
+        if dice.one_in(4) {
+            // Whoever drives dies on the way.
+            let (region, function) = (plan.standby(), promote_aurora::FUNCTION);
+            let (at, after) = (begins + dice.between(0, 20_000), dice.below(200));
+            plan.add(at, Some(Duration::ZERO), Trouble::KilledAtAwait { region, function, after });
+        }
+        if dice.one_in(5) {
+            plan.draw_replication_fault(&mut dice);
+        }
         for _ in 0..dice.below(5) {
             // Half of what goes wrong besides goes wrong while it matters most.
             let matters = dice.one_in(2);
@@ -186,6 +199,21 @@ impl Plan {
             23 => self.add(Duration::ZERO, None, Trouble::Unmeasured),
             _ => self.add(begins, once, Trouble::Asked { to: data, what: Ask::Freeze }),
         }
+    }
+
+    /// A store stops to replicate, early enough for somebody to see it.
+    fn draw_replication_fault(&mut self, dice: &mut Dice) {
+        let (at, lasts) = (dice.between(0, 20_000), dice.between(20_000, 100_000));
+        let region = dice.pick(&DATA_REGIONS);
+        let to = if region == Region::DUBLIN { Region::LONDON } else { Region::DUBLIN };
+        let trouble = match dice.below(5) {
+            0 | 1 => Trouble::StoreHeld { store: Store::Ledger, from: self.primary, to: self.standby() },
+            2 if self.asynchronous_attempts => Trouble::StoreHeld { store: Store::Attempts, from: region, to },
+            2 => Trouble::ReplicaWithoutKey(self.standby()),
+            3 => Trouble::StoreHeld { store: Store::Receipts, from: region, to },
+            _ => Trouble::ReceiptsRuleGone(region),
+        };
+        self.add(at, Some(lasts), trouble);
     }
 
     fn add(&mut self, from: Duration, lasts: Option<Duration>, trouble: Trouble) {

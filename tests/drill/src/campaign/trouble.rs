@@ -3,12 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use holdfast_domain::replication::Store;
+use holdfast_payments::service::{ATTEMPTS_TABLE, bucket};
+use holdfast_world::dynamodb::{self, ReplicaState};
 use holdfast_world::events::DeliveryChaos;
 use holdfast_world::fault::{CallEffect, CallFault, CallMatch};
-use holdfast_world::{Region, World, aurora, rds};
+use holdfast_world::{Region, World, aurora, rds, s3};
 use serde_json::json;
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, whole_rule};
 use crate::scenario::ask;
 
 /// One trouble in its time.
@@ -40,6 +43,19 @@ pub enum Trouble {
     FrontDoorClosed(Region),
     /// Aurora's replication is this far behind.
     Lag(Duration),
+    /// A store's replication one way is held back.
+    StoreHeld {
+        /// Which.
+        store: Store,
+        /// From here.
+        from: Region,
+        /// To there.
+        to: Region,
+    },
+    /// No rule replicates this Region's receipts.
+    ReceiptsRuleGone(Region),
+    /// This Region's replica of the attempts has lost its key: it neither answers nor replicates.
+    ReplicaWithoutKey(Region),
     /// CloudWatch has no point of the replication lag.
     Unmeasured,
     /// Control planes and stores that are unwell.
@@ -155,6 +171,29 @@ impl Fault {
                     Box::new(move |world| aurora::set_lag(world, normal)),
                 );
             }
+            Trouble::StoreHeld { store, from, to } => {
+                let hold = move |world: &World, held| match store {
+                    Store::Ledger => aurora::hold_replication(world, held),
+                    Store::Attempts => dynamodb::pause_replication(world, ATTEMPTS_TABLE, from, to, held),
+                    Store::Receipts => s3::pause_replication(world, bucket(from), bucket(to), held),
+                };
+                turn(Box::new(move |world| hold(world, true)), Box::new(move |world| hold(world, false)));
+            }
+            Trouble::ReceiptsRuleGone(region) => {
+                let to = if region == Region::DUBLIN { Region::LONDON } else { Region::DUBLIN };
+                turn(
+                    Box::new(move |world| s3::set_rule(world, bucket(region), None)),
+                    Box::new(move |world| s3::set_rule(world, bucket(region), Some(whole_rule(to)))),
+                );
+            }
+            Trouble::ReplicaWithoutKey(region) => turn(
+                Box::new(move |world| {
+                    let status = "INACCESSIBLE_ENCRYPTION_CREDENTIALS";
+                    let state = ReplicaState { status, inaccessible_since: Some(world.now()) };
+                    dynamodb::set_replica_state(world, ATTEMPTS_TABLE, region, Some(state));
+                }),
+                Box::new(move |world| dynamodb::set_replica_state(world, ATTEMPTS_TABLE, region, None)),
+            ),
             Trouble::Unmeasured => aurora::stop_measuring(world),
             Trouble::Calls { service, to, permille, effect } => {
                 let matches = CallMatch { service: Some(service), to: Some(to), ..CallMatch::default() };
@@ -206,6 +245,8 @@ impl Trouble {
             Self::WritesBroken(_) => "grey writer",
             Self::FrontDoorClosed(_) => "front door closed",
             Self::Lag(_) => "replication behind",
+            Self::StoreHeld { .. } | Self::ReceiptsRuleGone(_) => "a store held back",
+            Self::ReplicaWithoutKey(_) => "a replica without its key",
             Self::Unmeasured => "lag not measured",
             Self::Calls { effect, .. } => match effect {
                 CallEffect::Error { status: 400, .. } => "calls throttled",
@@ -252,6 +293,11 @@ impl fmt::Display for Trouble {
             Self::WritesBroken(region) => write!(f, "{region} answers, but its database connections fail"),
             Self::FrontDoorClosed(region) => write!(f, "nothing gets through the load balancer of {region}"),
             Self::Lag(lag) => write!(f, "replication is {} ms behind", lag.as_millis()),
+            Self::StoreHeld { store, from, to } => {
+                write!(f, "replication of the {store} from {from} to {to} is held back")
+            }
+            Self::ReceiptsRuleGone(region) => write!(f, "no rule replicates the receipts of {region}"),
+            Self::ReplicaWithoutKey(region) => write!(f, "the replica of the attempts in {region} has lost its key"),
             Self::Unmeasured => f.write_str("the replication lag is not measured"),
             Self::Calls { service, to, permille, effect } => {
                 write!(f, "{permille} of 1000 calls to {service} in {to}: {effect:?}")

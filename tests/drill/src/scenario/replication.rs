@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_payments::service::{ATTEMPTS_TABLE, bucket, host};
-use holdfast_world::dynamodb::{self, Mode, ReplicaState, create_table};
+use holdfast_world::dynamodb::{self, ReplicaState};
 use holdfast_world::{Caller, Limits, Region, World, aurora, s3, send};
 use serde_json::json;
 
 use super::{OUTAGE_AT, Scenario, approve, ask, at, auto};
-use crate::deployment::{DATA_REGIONS, whole_rule};
+use crate::deployment::{DATA_REGIONS, Setup, whole_rule};
 use crate::expect::replication as expect;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -39,9 +39,8 @@ pub(super) const TABLE_STALLED: Scenario = Scenario {
     about: "what Dublin writes into an asynchronous attempts table no longer reaches London; its metric reads 0",
     length: Duration::from_secs(420),
     outage: false,
-    setup: auto,
+    setup: asynchronous_attempts,
     script: |deployment| {
-        asynchronous_attempts(&deployment.world);
         let pause = |world: &World, paused| {
             dynamodb::pause_replication(world, ATTEMPTS_TABLE, Region::DUBLIN, Region::LONDON, paused);
         };
@@ -83,9 +82,8 @@ pub(super) const MREC_DOUBLE_KEY: Scenario = Scenario {
     about: "both Regions accept one key within the lag of an asynchronous table: the double charge is found and listed",
     length: Duration::from_secs(300),
     outage: false,
-    setup: auto,
+    setup: asynchronous_attempts,
     script: |deployment| {
-        asynchronous_attempts(&deployment.world);
         at(deployment, OUTAGE_AT, |world| {
             world.record("a client", "sends the payment twice-000001 to both Regions at once");
             DATA_REGIONS.into_iter().for_each(|region| post(world, region, "twice-000001"));
@@ -125,9 +123,9 @@ pub(super) const GATE_REFUSES_SWITCHOVER: Scenario = Scenario {
     expect: expect::a_planned_move_waits_for_replication,
 };
 
-/// Before anything is written the attempts table is made anew as one that replicates late.
-fn asynchronous_attempts(world: &World) {
-    create_table(world, ATTEMPTS_TABLE, Mode::Mrec(DATA_REGIONS.to_vec()), "pk", Some("sk"));
+fn asynchronous_attempts(setup: &mut Setup) {
+    auto(setup);
+    setup.asynchronous_attempts = true;
 }
 
 /// A client posts a payment to one Region and does not care for the answer.

@@ -58,6 +58,7 @@ pub async fn read_through_writer_endpoint(world: &World, from: Region, read: Rea
 
 impl World {
     fn read_sql(&self, at: Region, read: Read) -> Result<Reading, SqlError> {
+        let now = self.elapsed();
         let state = self.state();
         let global = state.rds.global.as_ref().ok_or(SqlError::Unavailable)?;
         let member = global.member(at).ok_or(SqlError::Unavailable)?;
@@ -69,7 +70,7 @@ impl World {
             Read::Standing => Reading::Standing(Standing {
                 is_primary: member.is_writer,
                 position: u64::try_from(member.volume.rows.len()).unwrap_or(u64::MAX).saturating_mul(ROW_BYTES),
-                lag: global.lag,
+                lag: global.lag_at(now),
             }),
             Read::CommittedBetween(after, until) => Reading::Rows(
                 rows().filter(|(at, _)| *at > after && *at <= until).map(|(_, row)| row.clone()).collect(),

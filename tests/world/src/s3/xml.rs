@@ -31,7 +31,7 @@ pub(super) fn versioning() -> String {
 pub(super) fn replication(rule: &Rule) -> String {
     let on = |enabled: bool| if enabled { "Enabled" } else { "Disabled" };
     format!(
-        r#"<ReplicationConfiguration xmlns="{NAMESPACE}"><Role>arn:aws:iam::123456789012:role/replication</Role><Rule><ID>all</ID><Priority>1</Priority><Filter><Prefix></Prefix></Filter><Status>Enabled</Status><SourceSelectionCriteria><SseKmsEncryptedObjects><Status>{}</Status></SseKmsEncryptedObjects><ReplicaModifications><Status>{}</Status></ReplicaModifications></SourceSelectionCriteria><Destination><Bucket>arn:aws:s3:::{}</Bucket></Destination><DeleteMarkerReplication><Status>{}</Status></DeleteMarkerReplication></Rule></ReplicationConfiguration>"#,
+        r#"<ReplicationConfiguration xmlns="{NAMESPACE}"><Role>arn:aws:iam::123456789012:role/replication</Role><Rule><ID>all</ID><Priority>1</Priority><Filter><Prefix></Prefix></Filter><Status>Enabled</Status><SourceSelectionCriteria><SseKmsEncryptedObjects><Status>{}</Status></SseKmsEncryptedObjects><ReplicaModifications><Status>{}</Status></ReplicaModifications></SourceSelectionCriteria><Destination><Bucket>arn:aws:s3:::{}</Bucket><Metrics><Status>Enabled</Status></Metrics></Destination><DeleteMarkerReplication><Status>{}</Status></DeleteMarkerReplication></Rule></ReplicationConfiguration>"#,
         on(rule.kms_objects),
         on(rule.replica_modifications),
         rule.destination,

@@ -81,6 +81,10 @@ proptest! {
         if let Decision::Promote { .. } = &decision {
             prop_assert!(facts.incident.order.is_some());
         }
+        if let Decision::GiveBack { .. } = &decision {
+            let unseen = matches!(facts.quorum, Quorum::Dark(_) | Quorum::Unknown { .. });
+            prop_assert!(!unseen && !facts.target_is_sole_writer());
+        }
     }
 
     /// Whatever is decided is a step that the transition table allows.
@@ -88,7 +92,7 @@ proptest! {
     fn every_decision_is_a_legal_step(facts in any_facts()) {
         let phase = facts.incident.phase;
         let next = match decide(&facts, &policy(Mode::Auto), at(0)) {
-            Decision::Dismiss(_) => Phase::Dismissed,
+            Decision::Dismiss(_) | Decision::GiveBack { .. } => Phase::Dismissed,
             Decision::Block(_) if phase == Phase::Blocked => return Ok(()),
             Decision::Block(_) => Phase::Blocked,
             Decision::Confirm(_) => Phase::Confirmed,

@@ -37,6 +37,10 @@ fn every_decision_has_its_sentence() {
     says(Decision::Fence(order()), &format!("fencing off the old writer, then {failover}"));
     says(Decision::Promote { order: order(), attempt: 1 }, &format!("asking RDS to {failover}"));
     says(Decision::Promote { order: order(), attempt: 2 }, &format!("asking RDS for the 2. time to {failover}"));
+    says(
+        Decision::GiveBack { seen: "s".into() },
+        "the old writer stays: RDS has moved nothing, and its Region is no longer dark: s",
+    );
     says(Decision::Prove, "RDS is done; proving that writes work");
     says(Decision::WriteFenceRow, "writing the fence row through the writer endpoint");
     says(Decision::LookAgain { waiting_for: "w".into(), slow: false }, "waiting: w");

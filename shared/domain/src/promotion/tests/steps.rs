@@ -313,3 +313,59 @@ fn what_follows_the_restoration() {
     says(Phase::Failed, Mode::Auto, |_| {}, "nothing to do: the incident is Failed");
     says(Phase::Proving, Mode::Auto, |_| {}, "writing the fence row through the writer endpoint");
 }
+
+/// A fence that was decided on at -1 s, and whose driver was lost; the votes of policy count for 15 s.
+#[track_caller]
+fn long_fenced(phase: Phase, now: i64, change: impl Fn(&mut Facts), expected: &str) {
+    let fenced = |facts: &mut Facts| {
+        facts.incident.order = Some(order());
+        facts.incident.intent = (phase == Phase::Promoting).then(|| Intent { attempt: 1, at: at(-1) });
+        change(facts);
+    };
+    let said = decided(phase, &policy(Mode::Auto), now, fenced).to_string();
+    assert!(said.starts_with(expected), "{said}");
+}
+
+const ASKED: &str = "asking RDS";
+const GIVEN_BACK: &str = "the old writer stays: RDS has moved nothing";
+
+#[test]
+fn a_fence_whose_driver_was_lost_is_given_back_once_the_region_is_no_longer_dark() {
+    let split = Quorum::Split { against: region("eu-central-1"), in_favour: region("eu-west-2") };
+    let unknown = Quorum::Unknown { why: "w".into(), evidence_age: None };
+    for (quorum, expected) in [
+        (Quorum::Dark(proof()), ASKED),
+        (Quorum::Alive, GIVEN_BACK),
+        (Quorum::Grey { since: None }, GIVEN_BACK),
+        (Quorum::StillHeard { beats_since: 2 }, GIVEN_BACK),
+        (split, GIVEN_BACK),
+        (Quorum::Wavering, "waiting: whether eu-west-1 is still dark"),
+        (unknown, "waiting: whether eu-west-1 is still dark"),
+    ] {
+        for phase in [Phase::Fencing, Phase::Promoting] {
+            long_fenced(phase, 30, |facts| facts.quorum = quorum.clone(), expected);
+        }
+        // As long as the votes of the decision count, nobody asks again.
+        long_fenced(Phase::Fencing, 14, |facts| facts.quorum = quorum.clone(), ASKED);
+    }
+}
+
+#[test]
+fn a_fence_about_which_nobody_says_anything_is_a_persons_after_a_minute() {
+    let unknown = |facts: &mut Facts| facts.quorum = Quorum::Unknown { why: "w".into(), evidence_age: None };
+    for phase in [Phase::Fencing, Phase::Promoting] {
+        long_fenced(phase, 58, unknown, "waiting");
+        long_fenced(phase, 59, unknown, "failed: the fence is up, RDS was not asked");
+    }
+}
+
+#[test]
+fn a_persons_approval_is_not_asked_back_when_its_driver_was_lost() {
+    let approved = |facts: &mut Facts| {
+        facts.quorum = Quorum::Alive;
+        facts.incident.approval = approval(&[]);
+    };
+    for phase in [Phase::Fencing, Phase::Promoting] {
+        long_fenced(phase, 30, approved, ASKED);
+    }
+}

@@ -13,7 +13,7 @@ use holdfast_world::sns::Letter;
 
 use super::{Findings, Invariant};
 use crate::campaign::evidence::Evidence;
-use crate::campaign::plan::Person;
+use crate::campaign::plan::{Person, Plan};
 use crate::campaign::trouble::{Ask, Trouble};
 
 /// From the last trouble to writes being back, beside the person's and AWS's own time: detection, a driver that is
@@ -21,6 +21,9 @@ use crate::campaign::trouble::{Ask, Trouble};
 const RECOVERY_MAX: Duration = Duration::from_secs(75);
 /// A condition that no machine should act on is told after three rounds of doubt, and some.
 const DOUBT_MAX: Duration = Duration::from_secs(45);
+
+/// An incident that waits is looked at once a minute, and a look takes a while.
+pub(crate) const STOOD_DOWN_MAX: Duration = Duration::from_secs(100);
 
 /// One look at an incident that waits takes no longer than this.
 const LOOK_MAX: Duration = Duration::from_secs(30);
@@ -82,6 +85,16 @@ pub(crate) fn is_terminal(state: Option<&ClusterState>) -> bool {
     phase_is_terminal && state.driver.is_none()
 }
 
+/// It waits, although the Region that was dark has come back and nobody insists.
+pub(crate) fn waits_in_vain(plan: &Plan, state: &ClusterState) -> bool {
+    let gone = plan.faults.iter().any(|fault| fault.until.is_none() && matches!(fault.trouble, Trouble::Dark(_)));
+    let asked = plan.asks_for(Ask::Failover) || plan.asks_for(Ask::Switchover);
+    let waits = state.incident.as_ref().is_some_and(|incident| {
+        matches!(incident.phase, Phase::AwaitingApproval | Phase::Blocked) && incident.approval.is_none()
+    });
+    waits && !gone && !asked
+}
+
 pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
     let last = evidence.states.last().map(|(_, state)| state);
     // Whatever is heard makes somebody look again: what counts is that each look ends.
@@ -92,6 +105,11 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
         format!("{}, driven by {:?}", phase.unwrap_or_default(), last.and_then(|state| state.driver.clone()))
     });
     writes_come_back(evidence, findings);
+    let due = evidence.troubles_over() + STOOD_DOWN_MAX;
+    let waits = last.filter(|state| waits_in_vain(&evidence.plan, state));
+    findings.hold(Invariant::StandsDown, due, waits.is_none() || evidence.ended < due, || {
+        waits.and_then(|state| state.incident.as_ref()).map(ToString::to_string).unwrap_or_default()
+    });
     payments_flow(evidence, findings);
     doubt_is_told(evidence, findings);
 }
@@ -163,7 +181,9 @@ fn payments_flow(evidence: &Evidence, findings: &mut Findings) {
 fn guarded(evidence: &Evidence) -> bool {
     let Some(incident) = evidence.states.last().and_then(|(_, state)| state.incident.as_ref()) else { return false };
     let newest = aurora::measured_lags(&evidence.world, evidence.plan.standby()).into_iter().max();
-    let age = newest.map(|(at, _)| evidence.ended.saturating_sub(at));
+    // Nothing is measured of a primary that is gone: what counts is how old the last lag was when it went.
+    let gone = dark_since(evidence).unwrap_or(evidence.ended);
+    let age = newest.map(|(at, _)| gone.saturating_sub(at));
     let policy = evidence.plan.setup().config.policy;
     let slack = Duration::from_secs(35);
     incident.phase == Phase::Blocked
@@ -174,6 +194,7 @@ fn guarded(evidence: &Evidence) -> bool {
             Guard::LagStale => age.is_none_or(|age| age + slack > policy.lag_age_max()),
             Guard::LagUnknown => evidence.plan.has(&Trouble::Unmeasured),
             Guard::LagHigh => newest.is_some_and(|(_, lag_ms)| lag_ms > 10_000),
+            Guard::Replication => evidence.plan.has_a_store_held(),
             Guard::Vetoed
             | Guard::ObserveMode
             | Guard::Quorum
@@ -184,7 +205,6 @@ fn guarded(evidence: &Evidence) -> bool {
             | Guard::EngineVersion
             | Guard::OperationInFlight
             | Guard::Cooldown
-            | Guard::Replication
             | Guard::IncidentOpen
             | Guard::Redundancy
             | Guard::OldVolume

@@ -53,6 +53,9 @@ fn is_calm(evidence: &Evidence, due: Duration) -> bool {
                 Trouble::WritesBroken(_)
                 | Trouble::FrontDoorClosed(_)
                 | Trouble::Lag(_)
+                | Trouble::StoreHeld { .. }
+                | Trouble::ReceiptsRuleGone(_)
+                | Trouble::ReplicaWithoutKey(_)
                 | Trouble::Unmeasured
                 | Trouble::ClockSkew { .. }
                 | Trouble::LateEffects(_)

@@ -30,7 +30,9 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
         let fit = evidence.plan.standby_instances > 0 || Some(evidence.plan.standby()) != region(&incident.to);
         findings.hold(Invariant::FitTarget, call.at, fit, || format!("{} has no instance", incident.to));
     }
-    for pair in evidence.accepted.windows(2) {
+    // What RDS gave up may be asked for again.
+    let accepted: Vec<_> = evidence.accepted.iter().filter(|accepted| !accepted.cancelled).collect();
+    for pair in accepted.windows(2) {
         let [one, other] = pair else { continue };
         let epoch = |at| evidence.state_at(at).map(|state| state.epoch);
         findings.hold(Invariant::OnePromotionPerEpoch, other.at, epoch(one.at) != epoch(other.at), || {
