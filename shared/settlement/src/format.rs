@@ -1,0 +1,93 @@
+//! Files of providers, networks and banks, read row by row from anything that is `BufRead`.
+//!
+//! A reader either names every row or fails with the place; it never skips what it does not know.
+
+pub mod adyen;
+pub mod camt;
+mod clock;
+mod fault;
+mod finding;
+pub mod ipm;
+pub mod ledger;
+pub mod mapping;
+pub mod stripe;
+mod table;
+
+pub use fault::{Fault, FormatError};
+pub use finding::{Finding, Problem};
+use jiff::civil::Date;
+
+use crate::record::{Position, Record};
+
+/// Rows of one source, one after the other.
+pub trait Rows {
+    /// Fills `into` with the next record; `false` after the last one.
+    ///
+    /// An error is the end of the file: what came before it must not be used either.
+    fn read(&mut self, into: &mut Record) -> Result<bool, FormatError>;
+
+    /// What the file says about itself that does not add up. Complete only after `read` has said `false`.
+    fn findings(&mut self) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+impl<T: Rows + ?Sized> Rows for Box<T> {
+    fn read(&mut self, into: &mut Record) -> Result<bool, FormatError> {
+        (**self).read(into)
+    }
+    fn findings(&mut self) -> Vec<Finding> {
+        (**self).findings()
+    }
+}
+
+/// Rows that can be read again one by one, by place.
+pub trait Fetch: Rows {
+    /// Fills `into` with the record at a place that `read` gave before; `false` where there is none.
+    fn read_at(&mut self, place: Position, into: &mut Record) -> Result<bool, FormatError>;
+}
+
+/// Every record of a source, owned: for small files and for tests.
+pub fn read_all(rows: &mut dyn Rows) -> Result<Vec<Record>, FormatError> {
+    let mut found = Vec::new();
+    let mut record = Record::blank(crate::record::Side::Network);
+    while rows.read(&mut record)? {
+        found.push(record.clone());
+    }
+    Ok(found)
+}
+
+/// Rows that must be of certain days: the file of another day is an error and not a list of breaks.
+pub struct OfDays<R> {
+    rows: R,
+    file: String,
+    first: Date,
+    last: Date,
+}
+
+impl<R: Rows> OfDays<R> {
+    /// Refuses records whose time (UTC) is before `first` or after `last`.
+    pub fn new(rows: R, file: &str, first: Date, last: Date) -> Self {
+        Self { rows, file: file.to_owned(), first, last }
+    }
+}
+
+impl<R: Rows> Rows for OfDays<R> {
+    fn read(&mut self, into: &mut Record) -> Result<bool, FormatError> {
+        if !self.rows.read(into)? {
+            return Ok(false);
+        }
+        let day = into.time().map(|time| jiff::tz::Offset::UTC.to_datetime(time).date());
+        match day {
+            Some(found) if found < self.first || found > self.last => Err(FormatError::at(
+                &self.file,
+                into.position,
+                Fault::OtherDay { found, first: self.first, last: self.last },
+            )),
+            Some(_) | None => Ok(true),
+        }
+    }
+    fn findings(&mut self) -> Vec<Finding> {
+        self.rows.findings()
+    }
+}
