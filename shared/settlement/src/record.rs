@@ -233,6 +233,37 @@ impl Record {
     }
 }
 
+/// A row of the ledger's view, as a query gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Booking {
+    /// The merchant's key.
+    pub attempt_key: String,
+    /// The network's reference; empty where the ledger has none.
+    pub network_reference: String,
+    /// What moved.
+    pub kind: Kind,
+    /// Signed minor units.
+    pub amount_minor: i64,
+    /// The currency.
+    pub currency: Currency,
+    /// When it was booked.
+    pub booked_at: Timestamp,
+}
+
+impl From<Booking> for Record {
+    fn from(booking: Booking) -> Self {
+        Self {
+            kind: booking.kind,
+            event_ref: booking.network_reference,
+            merchant_ref: booking.attempt_key,
+            amount_minor: booking.amount_minor,
+            currency: booking.currency,
+            booked_at: Some(booking.booked_at),
+            ..Self::blank(Side::Ledger)
+        }
+    }
+}
+
 impl From<&Attempt> for Record {
     fn from(attempt: &Attempt) -> Self {
         let mut record = Self::blank(Side::Attempts);

@@ -189,8 +189,10 @@ impl Entry {
             }
             return Ok(vec![whole]);
         }
-        let each = self.details.iter().map(|details| {
+        let each = self.details.iter().zip(0_u64..).map(|(details, place)| {
             let mut record = whole.clone();
+            // Each has a place of its own within the entry, so that it can be found again.
+            record.position.byte += place;
             minor(&self.part(details), &mut record)?;
             details.name(&mut record);
             Ok(record)
