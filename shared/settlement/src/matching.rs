@@ -46,7 +46,7 @@ pub struct Matched {
 #[must_use]
 pub fn fold(attempts: &[Attempt]) -> Vec<Record> {
     let mut order: Vec<&Attempt> = attempts.iter().collect();
-    order.sort_by(|a, b| (&a.key, reference(a), a.at, &a.region).cmp(&(&b.key, reference(b), b.at, &b.region)));
+    order.sort_by_key(|mark| (&mark.key, reference(mark), mark.at, &mark.region, mark.currency, mark.amount_minor));
     let mut folded: Vec<Record> = Vec::new();
     let mut begun: Option<&Attempt> = None;
     for (place, attempt) in order.iter().enumerate() {
@@ -122,7 +122,7 @@ fn finish(mut breaks: Vec<Break>, policy: &Policy) -> Vec<Break> {
 }
 
 fn canonical(of: &Break) -> impl Ord + '_ {
-    (of.what.name(), &of.event_ref, &of.merchant_ref, of.kind, of.currency, of.at_risk_minor, &of.evidence)
+    (&of.what, &of.event_ref, &of.merchant_ref, of.kind, of.currency, of.at_risk_minor, of.since, &of.evidence)
 }
 
 fn deadline(found: &Break, policy: &Policy) -> Timestamp {

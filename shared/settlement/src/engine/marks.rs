@@ -39,6 +39,7 @@ fn place(hash: u64) -> usize {
 /// The attempts, folded, and what pass one has seen of them.
 pub(crate) struct Marks {
     pub(crate) attempts: Vec<Record>,
+    rows: Vec<Row>,
     /// Event, facts, and which attempt; sorted.
     prints: Vec<(u64, u64, usize)>,
     events: Hashes,
@@ -48,13 +49,13 @@ pub(crate) struct Marks {
 impl Marks {
     pub(crate) fn new(attempts: Vec<Record>) -> Self {
         let mut prints = Fingerprinter::default();
-        let rows = attempts.iter().enumerate().map(|(place, attempt)| (prints.row(attempt), place));
-        let mut prints: Vec<_> =
-            rows.filter(|(row, _)| !row.is_nameless()).map(|(row, place)| (row.event, row.facts, place)).collect();
+        let rows: Vec<Row> = attempts.iter().map(|attempt| prints.row(attempt)).collect();
+        let named = rows.iter().enumerate().filter(|(_, row)| !row.is_nameless());
+        let mut prints: Vec<_> = named.map(|(place, row)| (row.event, row.facts, place)).collect();
         prints.sort_unstable();
         let events = Hashes::of(prints.iter().map(|(event, ..)| *event).collect());
         let booked = vec![false; attempts.len()];
-        Self { attempts, prints, events, booked }
+        Self { attempts, rows, prints, events, booked }
     }
 
     /// Takes note of a ledger row.
@@ -73,9 +74,10 @@ impl Marks {
         }
     }
 
-    /// Which attempts must be looked at, as far as the ledger says: not booked exactly as marked, or one of several of their key.
-    pub(crate) fn open(&self) -> Vec<bool> {
-        let mut open: Vec<bool> = self.booked.iter().map(|booked| !booked).collect();
+    /// Which attempts must be looked at: not booked exactly as marked, or one of several of their key, or beside what is open anyway.
+    pub(crate) fn open(&self, is_beside: impl Fn(&Row) -> bool) -> Vec<bool> {
+        let rows = self.rows.iter().zip(&self.booked);
+        let mut open: Vec<bool> = rows.map(|(row, booked)| !booked || is_beside(row)).collect();
         for (place, pair) in self.attempts.windows(2).enumerate() {
             if let [one, other] = pair
                 && one.merchant_ref == other.merchant_ref

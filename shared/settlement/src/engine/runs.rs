@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::row::{ROW_BYTES, Row};
 
@@ -54,8 +55,7 @@ impl Runs {
             ));
         };
         sort(&mut self.rows);
-        let path = directory.join(format!("run-{}-{}", std::process::id(), self.spilled.len()));
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let (path, file) = new_file(directory)?;
         self.spilled.push(path);
         let mut to = BufWriter::with_capacity(1 << 18, file);
         for row in self.rows.drain(..) {
@@ -119,6 +119,24 @@ impl Drop for Runs {
     }
 }
 
+/// Names tried before a directory is given up: files of a run that was killed are never taken over, and must not be in the way.
+const NAMES_MAX: u64 = 100_000;
+
+/// A file of our own, whoever else spills to the same directory.
+fn new_file(directory: &Path) -> io::Result<(PathBuf, File)> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    for _ in 0..NAMES_MAX {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = directory.join(format!("run-{}-{number}", std::process::id()));
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "the spill directory is full of old runs; empty it"))
+}
+
 fn next(reader: &mut BufReader<File>) -> io::Result<Option<Row>> {
     let mut bytes = [0; ROW_BYTES];
     match reader.read_exact(&mut bytes) {
@@ -166,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_spills_is_in_the_same_order_as_what_does_not() {
-        let directory = std::env::temp_dir().join(format!("holdfast-runs-{}", std::process::id()));
+        let directory = Path::new("/tmp").join(format!("holdfast-runs-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let (in_memory, none) = sorted(1 << 20, None).unwrap();
         let (spilled, several) = sorted(1, Some(&directory)).unwrap();

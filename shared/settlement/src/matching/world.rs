@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Open;
 use crate::policy::Policy;
 use crate::record::{Family, Kind, Record, Side, Status};
-use crate::report::{Break, Presence};
+use crate::report::{AtNetwork, Break, Presence, Waiting, What};
 use holdfast_domain::Timestamp;
 use holdfast_domain::money::Currency;
 
@@ -143,20 +143,22 @@ impl<'a> World<'a> {
 
     /// Who has what, as far as it is seen here.
     pub(super) fn presence(&self) -> Presence {
-        use crate::report::What;
         let settled = self.seen.iter().filter(|seen| **seen == (true, true)).count() as u64;
         let mut presence = Presence { settled, settled_unmarked: self.residue_pairs, ..Presence::default() };
         for found in &self.breaks {
             let count = match &found.what {
-                What::LostInFailover { network: crate::report::AtNetwork::Seen } => &mut presence.lost_and_cleared,
+                What::LostInFailover { network: AtNetwork::Seen } => &mut presence.lost_and_cleared,
                 What::LostInFailover { .. } | What::NeverCharged => &mut presence.attempt_alone,
                 What::NetworkOnly { .. } | What::RepeatedByNetwork => &mut presence.network_alone,
                 What::DuplicateCharge { booked: false, .. } => &mut presence.network_alone,
                 What::LedgerOnly { attempted: true } => &mut presence.not_at_network,
                 What::LedgerOnly { attempted: false } | What::DuplicateBooking => &mut presence.ledger_alone,
-                What::NotKnowableBefore { waiting: crate::report::Waiting::InDoubt, .. } => &mut presence.attempt_alone,
-                What::NotKnowableBefore { waiting: crate::report::Waiting::InTransit { attempted }, .. } => {
+                What::NotKnowableBefore { waiting: Waiting::InDoubt, .. } => &mut presence.attempt_alone,
+                What::NotKnowableBefore { waiting: Waiting::InTransit { attempted: false }, .. } => {
                     &mut presence.ledger_alone
+                }
+                What::NotKnowableBefore { waiting: Waiting::InTransit { attempted: true }, .. } => {
+                    &mut presence.not_at_network
                 }
                 What::DuplicateCharge { booked: true, .. }
                 | What::AmountMismatch { .. }

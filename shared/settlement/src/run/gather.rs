@@ -70,10 +70,10 @@ struct Reader<'r, 'a, 'p> {
 }
 
 /// Rows that have no exact partner, and those that stand beside them.
-#[derive(Default)]
 struct Chosen {
     residue: Vec<Row>,
     matched: Vec<Row>,
+    attempts: Vec<bool>,
 }
 
 impl Reader<'_, '_, '_> {
@@ -174,7 +174,7 @@ impl Reader<'_, '_, '_> {
             }
             Ok(())
         })?;
-        Ok(Chosen { residue: Vec::new(), matched })
+        Ok(Chosen { residue: Vec::new(), matched, attempts: self.marks.open(|_| false) })
     }
 
     fn sorted(&mut self) -> Result<Chosen, Halt> {
@@ -192,7 +192,7 @@ impl Reader<'_, '_, '_> {
             }
         })
         .map_err(RunError::Spill)?;
-        Ok(Chosen { residue, matched })
+        Ok(Chosen { residue, matched, attempts: beside.attempts })
     }
 
     /// `None` where the sides differ too much for a sketch.
@@ -208,7 +208,7 @@ impl Reader<'_, '_, '_> {
         if sketch.dirty_percent() > dirty_percent_max {
             return Ok(None);
         }
-        let open = self.marks.open();
+        let open = self.marks.open(|row| sketch.is_event_dirty(row) || sketch.is_key_dirty(row));
         let (events, keys) = self.marks.hashes(&open);
         let (events, keys) = (Hashes::of(events), Hashes::of(keys));
         let rows_max = self.run.limits.memory_bytes / super::super::engine::row::ROW_BYTES;
@@ -233,15 +233,29 @@ impl Reader<'_, '_, '_> {
         let residue = groups.finish()?;
         let beside = self.beside(&residue);
         kept.retain(|row| beside.wants(row));
-        Ok(Some(Chosen { residue, matched: kept }))
+        Ok(Some(Chosen { residue, matched: kept, attempts: beside.attempts }))
     }
 
     /// What stands beside the residue and the attempts that are open.
     fn beside(&self, residue: &[Row]) -> Beside {
-        let (events, mut keys) = self.marks.hashes(&self.marks.open());
-        keys.extend(residue.iter().filter(|row| row.key != 0).map(|row| u64::from(row.key)));
-        let dirty = residue.iter().filter(|row| !row.is_nameless()).map(|row| row.event).collect();
-        Beside { events: Hashes::of(events), keys: Hashes::of(keys), dirty: Hashes::of(dirty) }
+        let mut keys = self.unbalanced_keys(residue);
+        let dirty = Hashes::of(residue.iter().filter(|row| !row.is_nameless()).map(|row| row.event).collect());
+        let of_residue = Hashes::of(keys.clone());
+        let attempts = self.marks.open(|row| dirty.has(row.event) || of_residue.has(row.key.into()));
+        let (events, of_attempts) = self.marks.hashes(&attempts);
+        keys.extend(of_attempts);
+        Beside { events: Hashes::of(events), keys: Hashes::of(keys), dirty, attempts }
+    }
+
+    /// Keys of rows that nothing on the other side equals. The others of the residue are there for their reference only: a key
+    /// that balances is not asked about, and a sketch does not see it.
+    fn unbalanced_keys(&self, residue: &[Row]) -> Vec<u64> {
+        let whole = |row: &Row| (row.key, row.event, row.facts);
+        let mut rows: Vec<&Row> = residue.iter().filter(|row| row.key != 0).collect();
+        rows.sort_unstable_by_key(|row| whole(row));
+        let sign = |row: &&Row| if self.side_of(row) == Side::Network { -1_i64 } else { 1 };
+        let odd = |same: &&[&Row]| same[0].is_nameless() || same.iter().map(sign).sum::<i64>() != 0;
+        rows.chunk_by(|a, b| whole(a) == whole(b)).filter(odd).map(|same| same[0].key.into()).collect()
     }
 
     /// Fetches the records of the rows that were chosen, and the attempts that belong to them.
@@ -250,17 +264,9 @@ impl Reader<'_, '_, '_> {
         let in_residue = chosen.residue.iter().filter(is_network).count() as u64;
         let residue = self.fetch(&chosen.residue)?;
         let mut matched = self.fetch(&chosen.matched)?;
-        let of_residue = |of: fn(&Record) -> &str| -> BTreeSet<&str> {
-            residue.iter().map(of).filter(|text| !text.is_empty()).collect()
-        };
-        let (events, keys) = (of_residue(|row| &row.event_ref), of_residue(|row| &row.merchant_ref));
-        let open = self.marks.open();
-        let attempts: Vec<Record> = (self.marks.attempts.iter().zip(&open))
-            .filter(|(attempt, open)| {
-                **open || events.contains(attempt.event_ref.as_str()) || keys.contains(attempt.merchant_ref.as_str())
-            })
-            .map(|(attempt, _)| attempt.clone())
-            .collect();
+        let keys: BTreeSet<&str> = residue.iter().map(|row| row.merchant_ref.as_str()).collect();
+        let chosen_attempts = self.marks.attempts.iter().zip(&chosen.attempts).filter(|(_, chosen)| **chosen);
+        let attempts: Vec<Record> = chosen_attempts.map(|(attempt, _)| attempt.clone()).collect();
         let clean_attempts = (self.marks.attempts.len() - attempts.len()) as u64;
         // A hash may be another text's: only what really stands beside is kept.
         let of_attempts = |of: fn(&Record) -> &str| -> BTreeSet<&str> { attempts.iter().map(of).collect() };
@@ -366,6 +372,7 @@ struct Beside {
     events: Hashes,
     keys: Hashes,
     dirty: Hashes,
+    attempts: Vec<bool>,
 }
 
 impl Beside {

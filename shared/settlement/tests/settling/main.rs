@@ -1,0 +1,7 @@
+//! Whole runs over small worlds and large ones.
+
+mod breaks;
+mod common;
+mod golden;
+mod run;
+mod worlds;
