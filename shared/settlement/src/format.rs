@@ -5,6 +5,7 @@
 pub mod adyen;
 pub mod camt;
 mod clock;
+pub mod ctf;
 mod fault;
 mod finding;
 pub mod ipm;

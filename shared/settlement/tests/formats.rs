@@ -2,6 +2,7 @@
 
 use holdfast_settlement::format::adyen::{Identity, SettlementDetails};
 use holdfast_settlement::format::camt::BankMessage;
+use holdfast_settlement::format::ctf::BaseTwo;
 use holdfast_settlement::format::ipm::{Clearing, Container};
 use holdfast_settlement::format::ledger::LedgerRows;
 use holdfast_settlement::format::mapping::{CHECKOUT, Mapped, Mapping, PAYPAL};
@@ -15,6 +16,7 @@ const CHECKOUT_FILE: &str = include_str!("samples/checkout-settlement-breakdown.
 const PAYPAL_FILE: &str = include_str!("samples/paypal-settlement.csv");
 const CAMT_053: &str = include_str!("samples/camt053.xml");
 const CAMT_054: &str = include_str!("samples/camt054.xml");
+const CTF: &[u8] = include_bytes!("samples/visa-ctf/base2.ctf");
 const IPM_ASCII: &[u8] = include_bytes!("samples/ipm/t112_ascii_vbs.ipm");
 const IPM_EBCDIC: &[u8] = include_bytes!("samples/ipm/t112_ebcdic_1014.ipm");
 
@@ -36,6 +38,7 @@ fn open<'a>(format: &str, bytes: &'a [u8]) -> Result<Box<dyn Rows + 'a>, FormatE
         "camt" => Box::new(BankMessage::open("f", bytes)),
         "ipm" => Box::new(Clearing::open("f", bytes, Container::Vbs)),
         "ipm-1014" => Box::new(Clearing::open("f", bytes, Container::Blocked1014)),
+        "ctf" => Box::new(BaseTwo::open("f", bytes)),
         "ledger" => Box::new(LedgerRows::open("f", bytes)?),
         other => panic!("no format {other}"),
     })
@@ -190,10 +193,14 @@ fn a_clearing_file_is_the_same_in_both_encodings_and_containers() {
 
 #[test]
 fn no_card_number_leaves_a_reader() {
-    for (format, file) in [("ipm", IPM_ASCII), ("ipm-1014", IPM_EBCDIC)] {
+    for (format, file, masked, number) in [
+        ("ipm", IPM_ASCII, "550000******0004", "5500000000000004"),
+        ("ipm-1014", IPM_EBCDIC, "550000******0004", "5500000000000004"),
+        ("ctf", CTF, "411111******1111", "4111111111111111"),
+    ] {
         for record in read_all(&mut open(format, file).unwrap()).unwrap() {
-            assert_eq!(record.card, "550000******0004");
-            assert!(!format!("{record:?}").contains("5500000000000004"));
+            assert_eq!(record.card, masked);
+            assert!(!format!("{record:?}").contains(number));
         }
     }
 }
@@ -388,4 +395,65 @@ fn the_file_of_another_day_is_refused_and_not_a_list_of_breaks() {
         read("2026-10-15", "2026-10-15").unwrap_err().to_string(),
         "f, line or record 4, byte 736: the record is of 2026-10-16, and the run is about 2026-10-15 to 2026-10-15: it is the file of another day"
     );
+}
+
+const CTF_RECORDS: [&str; 6] = [
+    "capture EUR 43.46 | 74512346288123456789011 | 306288000000000 | ORD-0 | 2026-10-15T00:00:00Z",
+    "capture GBP 15.99 | 74512346288123456789029 | 306288000000001 | ORD-1 | 2026-10-15T00:00:00Z",
+    "capture JPY 905 | 74512346288123456789037 | 306288000000002 | ORD-2 | 2026-10-15T00:00:00Z",
+    "refund GBP -15.99 | 74512346288123456789045 | 306288000000003 | ORD-3 | 2026-10-15T00:00:00Z",
+    "capture reversal JPY -905 | 74512346288123456789037 | 306288000000002 | ORD-2 | 2026-10-15T00:00:00Z",
+    "chargeback EUR -43.46 | 74512346288123456789011 | 306288000000000 | ORD-0 | 2026-10-15T00:00:00Z",
+];
+
+#[test]
+fn a_base_two_file_is_the_same_with_and_without_line_ends_and_in_ebcdic() {
+    check("ctf", CTF, &CTF_RECORDS, &[]);
+    let unbroken: Vec<u8> = CTF.iter().copied().filter(|byte| *byte != b'\n').collect();
+    check("ctf", &unbroken, &CTF_RECORDS, &[]);
+    let ebcdic: Vec<u8> = unbroken
+        .iter()
+        .map(|byte| match byte {
+            b'0'..=b'9' => byte - b'0' + 0xf0,
+            b'A'..=b'I' => byte - b'A' + 0xc1,
+            b'J'..=b'R' => byte - b'J' + 0xd1,
+            b'S'..=b'Z' => byte - b'S' + 0xe2,
+            b' ' => 0x40,
+            b'-' => 0x60,
+            other => panic!("{other} is not in the sample"),
+        })
+        .collect();
+    check("ctf", &ebcdic, &CTF_RECORDS, &[]);
+}
+
+#[test]
+fn a_broken_base_two_file_is_named_with_its_place() {
+    let text = String::from_utf8(CTF.to_vec()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    refuse(
+        "ctf",
+        lines[..5].join("\n").as_bytes(),
+        "f, line or record 5, byte 844: the file has no trailer: it is cut short; fetch it again",
+    );
+    refuse(
+        "ctf",
+        &CTF[..CTF.len() - 100],
+        "f, line or record 21, byte 3380: the record has 69 bytes and must have 168",
+    );
+    refuse(
+        "ctf",
+        text.replacen("\n05", "\n99", 1).as_bytes(),
+        "f, line or record 2, byte 169: unknown type `99` in `TC`; it may be money: teach the reader what it is",
+    );
+    refuse(
+        "ctf",
+        text.replacen("000000004346", "00000000434X", 2).as_bytes(),
+        "f, line or record 2, byte 169: byte 0x58 in positions 77 to 88 is no digit in ASCII",
+    );
+    refuse(
+        "ctf",
+        lines[1].as_bytes(),
+        "f, line or record 1, byte 0: this is no BASE II file that begins with its header (90); found `05`",
+    );
+    refuse("ctf", b"", "f, line or record 0, byte 0: the file has no trailer: it is cut short; fetch it again");
 }

@@ -7,6 +7,7 @@ mod message;
 use std::io::Read;
 
 use self::message::Message;
+pub(super) use self::message::from_ebcdic;
 use super::Rows;
 use super::fault::{Fault, FormatError, excerpt};
 use crate::currencies::{self, Exponents};
