@@ -3,5 +3,6 @@
 mod breaks;
 mod common;
 mod golden;
+mod oracle;
 mod run;
 mod worlds;
