@@ -83,6 +83,25 @@ impl Decimal {
         Err(NotAnAmount::TooManyDecimals { found: shortest.scale, allowed: exponent })
     }
 
+    /// The exact sum, with as many decimals as the finer of the two; `None` where it does not fit.
+    #[inline]
+    #[must_use]
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        if self.scale == other.scale {
+            return Some(Self { units: self.units.checked_add(other.units)?, scale: self.scale });
+        }
+        let scale = self.scale.max(other.scale);
+        let at_scale = |of: Self| of.units.checked_mul(power(scale - of.scale));
+        Some(Self { units: at_scale(self)?.checked_add(at_scale(other)?)?, scale })
+    }
+
+    /// The number with the other sign.
+    #[inline]
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self { units: self.units.saturating_neg(), ..self }
+    }
+
     /// The number times 10^[`SCALE_MAX`]: exact numbers of any scale can be added so.
     #[must_use]
     pub fn widened(self) -> i128 {
@@ -90,8 +109,18 @@ impl Decimal {
     }
 }
 
+#[inline]
 fn power(exponent: u8) -> i64 {
-    10_i64.saturating_pow(u32::from(exponent))
+    const POWERS: [i64; 16] = {
+        let mut powers = [1; 16];
+        let mut place = 1;
+        while place < 16 {
+            powers[place] = powers[place - 1] * 10;
+            place += 1;
+        }
+        powers
+    };
+    POWERS[usize::from(exponent.min(15))]
 }
 
 impl fmt::Display for Decimal {
@@ -160,5 +189,9 @@ mod tests {
         assert_eq!(fee.to_string(), "-0.028514");
         assert_eq!(wide_text(fee.widened() * 2, 2), "-0.057028");
         assert_eq!(Decimal::parse(b"5.00").unwrap().to_string(), "5.00");
+        let sum = |one: &[u8], other: &[u8]| Decimal::parse(one).unwrap().checked_add(Decimal::parse(other).unwrap());
+        assert_eq!(sum(b"0.25", b"1.005").map(|sum| sum.to_string()).as_deref(), Some("1.255"));
+        assert_eq!(sum(b"-1", b"1.0").map(|sum| sum.units), Some(0));
+        assert_eq!(sum(b"9223372036854775807", b"0.1"), None);
     }
 }

@@ -27,6 +27,10 @@ pub trait Rows {
     /// An error is the end of the file: what came before it must not be used either.
     fn read(&mut self, into: &mut Record) -> Result<bool, FormatError>;
 
+    /// Says that from now on only references, kind, status, amount and currency are asked for: a file that was read whole once
+    /// is read faster again. A reader may do nothing about it.
+    fn facts_only(&mut self) {}
+
     /// What the file says about itself that does not add up. Complete only after `read` has said `false`.
     fn findings(&mut self) -> Vec<Finding> {
         Vec::new()
@@ -36,6 +40,9 @@ pub trait Rows {
 impl<T: Rows + ?Sized> Rows for Box<T> {
     fn read(&mut self, into: &mut Record) -> Result<bool, FormatError> {
         (**self).read(into)
+    }
+    fn facts_only(&mut self) {
+        (**self).facts_only();
     }
     fn findings(&mut self) -> Vec<Finding> {
         (**self).findings()

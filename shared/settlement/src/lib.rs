@@ -12,7 +12,7 @@ pub mod report;
 mod run;
 
 pub use engine::row::{Fingerprinter, Row};
-pub use engine::sketch::Sketch;
+pub use engine::sketch::{Dirty, Sketch};
 pub use policy::{Policy, Scope};
 pub use record::Record;
 pub use report::{Break, Conservation, Proposal, Report, Settlement, What};

@@ -89,7 +89,7 @@ fn adyens_columns_are_found_by_name_in_any_order_and_behind_a_byte_order_mark() 
 fn adyens_fees_are_exact() {
     let records = read_all(&mut open("adyen", ADYEN.as_bytes()).unwrap()).unwrap();
     let fees: Vec<String> = records.iter().filter_map(|record| record.fee).map(|fee| fee.to_string()).collect();
-    assert_eq!(fees, ["0.5", "0.2", "0.1", "15", "0", "0"]);
+    assert_eq!(fees, ["0.50", "0.2", "0.1", "15", "0", "0"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::finding::{Finding, Problem};
 use super::table::{Column, Table};
 use super::{Fault, Rows, clock};
 use crate::currencies::Exponents;
-use crate::decimal::{Decimal, SCALE_MAX, wide_text};
+use crate::decimal::{Decimal, NotAnAmount, wide_text};
 use crate::record::{Kind, Position, Record, Side};
 
 /// Which of Adyen's references our ledger keeps.
@@ -87,6 +87,7 @@ pub struct SettlementDetails<R> {
     batch: Batch,
     done: BTreeMap<(String, String), Batch>,
     findings: Vec<Finding>,
+    facts_only: bool,
 }
 
 /// What the rows of one batch sum to.
@@ -138,6 +139,7 @@ impl<R: BufRead> SettlementDetails<R> {
             batch: Batch::default(),
             done: BTreeMap::new(),
             findings: Vec::new(),
+            facts_only: false,
         })
     }
 
@@ -158,9 +160,13 @@ impl<R: BufRead> SettlementDetails<R> {
         into.side = Side::Network;
         into.kind = self.kind()?;
         let account_row = into.kind == Kind::Payout || into.kind.family() == crate::record::Family::Account;
+        if self.facts_only && !account_row {
+            return self.take_facts(into);
+        }
         let columns = &self.columns;
         let net_currency = self.table.currency(&columns.net_currency)?;
-        let net = wide(&self.table, &columns.net[1])? - wide(&self.table, &columns.net[0])?;
+        let (debit, credit) = (self.table.decimal(&columns.net[0])?, self.table.decimal(&columns.net[1])?);
+        let net = credit.checked_add(debit.negated()).ok_or_else(|| too_large(&self.table, &columns.net[1]))?;
         let of_net = account_row && self.table.bytes(&columns.gross_currency).is_empty();
         if of_net {
             into.currency = net_currency;
@@ -169,29 +175,44 @@ impl<R: BufRead> SettlementDetails<R> {
             into.currency = self.table.currency(&columns.gross_currency)?;
             into.amount_minor = signed(&self.table, &columns.gross, into.currency, &self.exponents)?;
         }
-        let mut fee = 0_i128;
+        let mut fee = Decimal::ZERO;
         for column in &columns.fees {
-            fee += wide(&self.table, column)?;
+            fee = fee.checked_add(self.table.decimal(column)?).ok_or_else(|| too_large(&self.table, column))?;
         }
-        into.fee = narrow(fee);
-        into.net = narrow(net).map(|net| (net, net_currency));
+        into.fee = Some(fee);
+        into.net = Some((net, net_currency));
         let table = &self.table;
-        table.append(&columns.psp, &mut into.group_ref)?;
-        table.append(&columns.merchant, &mut into.merchant_ref)?;
-        match self.identity {
-            Identity::Modification if !table.bytes(&columns.modification).is_empty() => {
-                table.append(&columns.modification, &mut into.event_ref)?;
-            }
-            Identity::Modification | Identity::Payment => table.append(&columns.psp, &mut into.event_ref)?,
-        }
+        table.append(&columns.psp, &mut into.group_ref);
+        self.name(into);
         let east = east(table, &columns.zone)?;
         into.at = table.time(&columns.created, east)?;
         if let Some((date, zone)) = &columns.booked {
             let east = zone.as_ref().map_or(Ok(east), |zone| self::east(table, zone))?;
             into.booked_at = table.time(date, east)?;
         }
-        table.append(&columns.batch, &mut into.batch)?;
-        self.count(into.kind, net_currency, net)
+        table.append(&columns.batch, &mut into.batch);
+        self.count(into.kind, net_currency, net.widened())
+    }
+
+    /// The references by which the row is matched.
+    #[inline]
+    fn name(&self, into: &mut Record) {
+        let (table, columns) = (&self.table, &self.columns);
+        table.append(&columns.merchant, &mut into.merchant_ref);
+        match self.identity {
+            Identity::Modification if !table.bytes(&columns.modification).is_empty() => {
+                table.append(&columns.modification, &mut into.event_ref);
+            }
+            Identity::Modification | Identity::Payment => table.append(&columns.psp, &mut into.event_ref),
+        }
+    }
+
+    /// What a fingerprint needs of a payment's row.
+    fn take_facts(&mut self, into: &mut Record) -> Result<(), FormatError> {
+        into.currency = self.table.currency(&self.columns.gross_currency)?;
+        into.amount_minor = signed(&self.table, &self.columns.gross, into.currency, &self.exponents)?;
+        self.name(into);
+        Ok(())
     }
 
     /// Adds the row to its batch, and looks at the numbers of the batches.
@@ -265,6 +286,10 @@ impl<R: BufRead> Rows for SettlementDetails<R> {
         Ok(true)
     }
 
+    fn facts_only(&mut self) {
+        self.facts_only = true;
+    }
+
     fn findings(&mut self) -> Vec<Finding> {
         let mut found = std::mem::take(&mut self.findings);
         let file = &self.table.file;
@@ -306,17 +331,8 @@ impl<R: BufRead + Seek> super::Fetch for SettlementDetails<R> {
     }
 }
 
-fn wide<R: BufRead>(table: &Table<R>, column: &Column) -> Result<i128, FormatError> {
-    table.decimal(column).map(Decimal::widened)
-}
-
-/// A widened sum with as few digits as it needs; `None` where it fits no 64 bits.
-fn narrow(widened: i128) -> Option<Decimal> {
-    let (mut units, mut scale) = (widened, SCALE_MAX);
-    while scale > 0 && units % 10 == 0 {
-        (units, scale) = (units / 10, scale - 1);
-    }
-    Some(Decimal { units: units.try_into().ok()?, scale })
+fn too_large<R: BufRead>(table: &Table<R>, column: &Column) -> FormatError {
+    table.no_amount(column, "any currency", NotAnAmount::TooLarge)
 }
 
 /// Credit less debit, in minor units.
@@ -330,11 +346,11 @@ fn signed<R: BufRead>(
         (table.minor(debit, currency, exponents)?, table.minor(credit, currency, exponents)?);
     credit_minor
         .checked_sub(debit_minor)
-        .ok_or_else(|| table.no_amount(credit, &currency.to_string(), crate::decimal::NotAnAmount::TooLarge))
+        .ok_or_else(|| table.no_amount(credit, &currency.to_string(), NotAnAmount::TooLarge))
 }
 
 fn east<R: BufRead>(table: &Table<R>, zone: &Column) -> Result<i64, FormatError> {
-    let name = table.text(zone)?;
+    let name = table.text(zone);
     clock::offset(name).ok_or_else(|| {
         table.fault(Fault::Time {
             column: zone.name.clone(),

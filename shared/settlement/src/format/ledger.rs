@@ -21,6 +21,7 @@ pub struct LedgerRows<R> {
     booked: Column,
     records: u64,
     last_kind: (Vec<u8>, Kind),
+    facts_only: bool,
 }
 
 impl<R: BufRead> LedgerRows<R> {
@@ -36,6 +37,7 @@ impl<R: BufRead> LedgerRows<R> {
             booked: table.column("booked_at")?,
             records: 0,
             last_kind: (Vec::new(), Kind::Capture),
+            facts_only: false,
             table,
         })
     }
@@ -60,9 +62,11 @@ impl<R: BufRead> LedgerRows<R> {
                 why: NotAnAmount::NotDecimal,
             })
         })?;
-        table.append(&self.key, &mut into.merchant_ref)?;
-        table.append(&self.reference, &mut into.event_ref)?;
-        into.booked_at = table.time(&self.booked, 0)?;
+        table.append(&self.key, &mut into.merchant_ref);
+        table.append(&self.reference, &mut into.event_ref);
+        if !self.facts_only {
+            into.booked_at = table.time(&self.booked, 0)?;
+        }
         Ok(())
     }
 }
@@ -84,6 +88,10 @@ impl<R: BufRead> Rows for LedgerRows<R> {
         self.take(into)?;
         self.records += 1;
         Ok(true)
+    }
+
+    fn facts_only(&mut self) {
+        self.facts_only = true;
     }
 }
 

@@ -248,7 +248,7 @@ impl<R: BufRead> Mapped<R> {
         while self.table.next()? {
             let Some(sections) = self.mapping.sections.clone() else { return Ok(true) };
             let word = self.table.field(0);
-            let is = |known: &str| word == known.as_bytes();
+            let is = |known: &str| word == known;
             self.ended = sections.last.as_deref().is_some_and(is);
             if is(&sections.body) {
                 self.in_section += 1;
@@ -259,12 +259,12 @@ impl<R: BufRead> Mapped<R> {
                 self.in_section = 0;
             } else if sections.count.as_deref().is_some_and(is) {
                 let says = self.table.field(1);
-                if clock::number(says).and_then(|n| u64::try_from(n).ok()) != Some(self.in_section) {
-                    let (says, has) = (excerpt(says), self.in_section.to_string());
+                if clock::number(says.as_bytes()).and_then(|n| u64::try_from(n).ok()) != Some(self.in_section) {
+                    let (says, has) = (excerpt(says.as_bytes()), self.in_section.to_string());
                     return Err(self.table.fault(Fault::Trailer { what: "lines of the section", says, has }));
                 }
             } else if !self.ended && !sections.others.iter().any(|other| is(other)) {
-                let found = excerpt(word);
+                let found = excerpt(word.as_bytes());
                 return Err(self.table.fault(Fault::UnknownType { column: "first field".to_owned(), found }));
             }
         }
@@ -279,7 +279,7 @@ impl<R: BufRead> Mapped<R> {
         };
         let currency = self.table.currency(&columns.currency)?;
         let table = &self.table;
-        let word = table.text(&columns.kind)?;
+        let word = table.text(&columns.kind);
         let Some(kind) = kind_of(&self.mapping.kinds, word) else { return Err(table.unknown_type(&columns.kind)) };
         let Some(kind) = kind else { return Ok(false) };
         table.begin(into);
@@ -291,11 +291,11 @@ impl<R: BufRead> Mapped<R> {
             (&columns.merchant, &mut into.merchant_ref),
         ] {
             if let Some(column) = from.iter().find(|column| !table.bytes(column).is_empty()) {
-                table.append(column, to)?;
+                table.append(column, to);
             }
         }
         if let Some(column) = &columns.pending {
-            let word = table.text(column)?;
+            let word = table.text(column);
             let waits = self.mapping.pending.as_ref().is_some_and(|pending| pending.words.iter().any(|w| w == word));
             into.status = if waits { Status::Pending } else { Status::Final };
         }
@@ -304,11 +304,11 @@ impl<R: BufRead> Mapped<R> {
         into.fee = columns.fee.as_ref().map(|fee| table.decimal(fee)).transpose()?;
         for (from, to) in [(&columns.batch, &mut into.batch), (&columns.payout, &mut into.payout)] {
             if let Some(column) = from {
-                table.append(column, to)?;
+                table.append(column, to);
             }
         }
         if let Some(card) = &columns.card {
-            into.card = pan::mask(table.text(card)?);
+            into.card = pan::mask(table.text(card));
         }
         Ok(true)
     }
@@ -339,7 +339,7 @@ fn amount<R: BufRead>(
             let units = clock::number(digits).filter(|_| !digits.is_empty());
             let units = units.ok_or_else(|| wrong(&columns.0, NotAnAmount::NotDecimal))?;
             let minor = exponents.minor_of_units(currency, units).map_err(|why| wrong(&columns.0, why))?;
-            match table.text(side)? {
+            match table.text(side) {
                 word if word == credit => Ok(minor),
                 word if word == debit => Ok(-minor),
                 _ => Err(table.unknown_type(side)),

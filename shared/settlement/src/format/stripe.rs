@@ -103,12 +103,12 @@ impl<R: BufRead> Itemized<R> {
         let (fee, net) = (table.decimal(&self.fee)?, table.decimal(&self.net)?);
         into.fee = Some(fee);
         into.net = Some((net, currency));
-        table.append(&self.source, &mut into.event_ref)?;
-        first_said(table, &self.groups, &mut into.group_ref)?;
-        first_said(table, &self.keys, &mut into.merchant_ref)?;
+        table.append(&self.source, &mut into.event_ref);
+        first_said(table, &self.groups, &mut into.group_ref);
+        first_said(table, &self.keys, &mut into.merchant_ref);
         into.at = table.time(&self.created, 0)?;
         into.booked_at = table.time(&self.available, 0)?;
-        table.append(&self.payout, &mut into.payout)?;
+        table.append(&self.payout, &mut into.payout);
         if !into.payout.is_empty() {
             let sums = self.payouts.entry((into.payout.clone(), currency.to_string())).or_insert((0, 0, false));
             if into.kind == Kind::Payout {
@@ -122,10 +122,9 @@ impl<R: BufRead> Itemized<R> {
 }
 
 /// The first of several columns that says something.
-fn first_said<R: BufRead>(table: &Table<R>, columns: &[Column], to: &mut String) -> Result<(), FormatError> {
-    match columns.iter().find(|column| !table.bytes(column).is_empty()) {
-        Some(column) => table.append(column, to),
-        None => Ok(()),
+fn first_said<R: BufRead>(table: &Table<R>, columns: &[Column], to: &mut String) {
+    if let Some(column) = columns.iter().find(|column| !table.bytes(column).is_empty()) {
+        table.append(column, to);
     }
 }
 

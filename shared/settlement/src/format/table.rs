@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Seek};
 
-use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
+use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 use holdfast_domain::Timestamp;
 use holdfast_domain::money::Currency;
 
@@ -24,10 +24,10 @@ pub(super) struct Table<R> {
     pub(super) file: String,
     reader: Reader<R>,
     header: Vec<String>,
-    row: ByteRecord,
+    row: StringRecord,
     pub(super) rows: u64,
-    /// The last currency's code and what it is: nearly every row has the one before it.
-    last: ([u8; 3], Option<Currency>),
+    /// The currencies that the file has, by the code as it writes them.
+    seen: Vec<([u8; 3], Currency)>,
 }
 
 impl<R: BufRead> Table<R> {
@@ -50,25 +50,15 @@ impl<R: BufRead> Table<R> {
             .delimiter(delimiter)
             .buffer_capacity(1 << 16)
             .from_reader(from);
-        Self {
-            file: file.to_owned(),
-            reader,
-            header: Vec::new(),
-            row: ByteRecord::new(),
-            rows: 0,
-            last: (*b"   ", None),
-        }
+        Self { file: file.to_owned(), reader, header: Vec::new(), row: StringRecord::new(), rows: 0, seen: Vec::new() }
     }
 
     /// Takes the present row as the header, without its first `skipped` fields; their places are kept.
     pub(super) fn take_header(&mut self, skipped: usize) -> Result<(), FormatError> {
         let mut header = Vec::new();
         for (place, name) in self.row.iter().enumerate() {
-            let name = if place == 0 { name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(name) } else { name };
-            let name = if place < skipped { b"" } else { name };
-            let Ok(name) = std::str::from_utf8(name) else {
-                return Err(self.fault(Fault::NotUtf8 { column: excerpt(name) }));
-            };
+            let name = if place == 0 { name.strip_prefix('\u{feff}').unwrap_or(name) } else { name };
+            let name = if place < skipped { "" } else { name };
             header.push(name.trim().to_owned());
         }
         self.header = header;
@@ -78,7 +68,7 @@ impl<R: BufRead> Table<R> {
     /// Steps to the next row; `false` at the end.
     #[inline]
     pub(super) fn next(&mut self) -> Result<bool, FormatError> {
-        match self.reader.read_byte_record(&mut self.row) {
+        match self.reader.read_record(&mut self.row) {
             Ok(more) => {
                 self.rows += u64::from(more);
                 Ok(more)
@@ -91,6 +81,8 @@ impl<R: BufRead> Table<R> {
         let place = error.position().map_or_else(|| self.place(), to_position);
         let fault = if let ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
             Fault::FieldCount { found: *len, expected: *expected_len }
+        } else if let ErrorKind::Utf8 { err, .. } = error.kind() {
+            Fault::NotUtf8 { column: self.header.get(err.field()).cloned().unwrap_or_else(|| err.field().to_string()) }
         } else {
             Fault::Io(error.into())
         };
@@ -123,43 +115,42 @@ impl<R: BufRead> Table<R> {
         }
     }
 
-    /// A value's bytes, without blanks around them.
+    /// A value, without blanks around it.
+    #[inline]
+    pub(super) fn text(&self, column: &Column) -> &str {
+        self.field(column.at)
+    }
+
+    /// A value's bytes.
     #[inline]
     pub(super) fn bytes(&self, column: &Column) -> &[u8] {
-        self.row.get(column.at).unwrap_or_default().trim_ascii()
+        self.field(column.at).as_bytes()
     }
 
     /// The field at a place, whatever the header says.
-    pub(super) fn field(&self, at: usize) -> &[u8] {
-        self.row.get(at).unwrap_or_default().trim_ascii()
-    }
-
-    /// A value as text.
     #[inline]
-    pub(super) fn text(&self, column: &Column) -> Result<&str, FormatError> {
-        let value = self.bytes(column);
-        std::str::from_utf8(value).map_err(|_| self.fault(Fault::NotUtf8 { column: column.name.clone() }))
+    pub(super) fn field(&self, at: usize) -> &str {
+        self.row.get(at).unwrap_or_default().trim_ascii()
     }
 
     /// Appends a value to a text.
     #[inline]
-    pub(super) fn append(&self, column: &Column, to: &mut String) -> Result<(), FormatError> {
-        to.push_str(self.text(column)?);
-        Ok(())
+    pub(super) fn append(&self, column: &Column, to: &mut String) {
+        to.push_str(self.text(column));
     }
 
     /// A currency by its code.
     #[inline]
     pub(super) fn currency(&mut self, column: &Column) -> Result<Currency, FormatError> {
-        let code = self.row.get(column.at).unwrap_or_default().trim_ascii();
-        if let (true, Some(currency)) = (code == self.last.0, self.last.1) {
-            return Ok(currency);
+        let code = self.bytes(column);
+        if let Some((_, currency)) = self.seen.iter().find(|(seen, _)| code == seen) {
+            return Ok(*currency);
         }
         let Some(currency) = currencies::by_code(code) else {
             return Err(self.fault(Fault::UnknownCurrency { found: excerpt(code) }));
         };
         if let Ok(code) = code.try_into() {
-            self.last = (code, Some(currency));
+            self.seen.push((code, currency));
         }
         Ok(currency)
     }
@@ -196,7 +187,7 @@ impl<R: BufRead> Table<R> {
     /// A time; an empty value is none.
     #[inline]
     pub(super) fn time(&self, column: &Column, east: i64) -> Result<Option<Timestamp>, FormatError> {
-        let value = self.text(column)?;
+        let value = self.text(column);
         if value.is_empty() {
             return Ok(None);
         }

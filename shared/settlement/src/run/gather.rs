@@ -101,6 +101,9 @@ impl Reader<'_, '_, '_> {
         {
             let name = source.name();
             let mut rows = source.open()?;
+            if self.pass > 1 {
+                rows.facts_only();
+            }
             let (mut count, mut digest) = (0_u64, 0_u128);
             record.position = Position { source: u16::try_from(number).unwrap_or(u16::MAX), byte: 0, line: 0 };
             loop {
@@ -205,10 +208,11 @@ impl Reader<'_, '_, '_> {
             }
             Ok(())
         })?;
-        if sketch.dirty_percent() > dirty_percent_max {
+        let dirty = sketch.finish();
+        if dirty.percent() > dirty_percent_max {
             return Ok(None);
         }
-        let open = self.marks.open(|row| sketch.is_event_dirty(row) || sketch.is_key_dirty(row));
+        let open = self.marks.open(|row| dirty.has_event(row) || dirty.has_key(row));
         let (events, keys) = self.marks.hashes(&open);
         let (events, keys) = (Hashes::of(events), Hashes::of(keys));
         let rows_max = self.run.limits.memory_bytes / super::super::engine::row::ROW_BYTES;
@@ -216,7 +220,7 @@ impl Reader<'_, '_, '_> {
         let mut too_many = false;
         self.pass(&[Side::Ledger, Side::Network], |row, _| {
             let asked = events.has(row.event) || keys.has(row.key.into());
-            if asked || sketch.is_event_dirty(row) || sketch.is_key_dirty(row) {
+            if asked || dirty.has_event(row) || dirty.has_key(row) {
                 too_many |= kept.len() >= rows_max;
                 if !too_many {
                     kept.push(*row);
@@ -229,7 +233,7 @@ impl Reader<'_, '_, '_> {
         }
         kept.sort_unstable_by(Row::order);
         let mut groups = Groups::new(self.run, self.run.limits.residue_rows_max);
-        kept.iter().for_each(|row| groups.push(row, sketch.is_event_dirty(row)));
+        kept.iter().for_each(|row| groups.push(row, dirty.has_event(row)));
         let residue = groups.finish()?;
         let beside = self.beside(&residue);
         kept.retain(|row| beside.wants(row));
