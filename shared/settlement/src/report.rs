@@ -153,6 +153,12 @@ impl Settlement {
             && self.conservation.iter().all(|row| row.unexplained_minor == 0)
     }
 
+    /// Keys of attempts whose outcome nobody knows yet: whoever retries one must be told so, and not charge on a maybe.
+    pub fn in_doubt(&self) -> impl Iterator<Item = &str> {
+        let waits = |found: &&Break| matches!(found.what, What::NotKnowableBefore { waiting: Waiting::InDoubt, .. });
+        self.breaks.iter().filter(waits).map(|found| found.merchant_ref.as_str())
+    }
+
     /// The proposed entries, in the order of their breaks.
     pub fn proposals(&self) -> impl Iterator<Item = &Proposal> {
         self.breaks.iter().flat_map(|found| &found.proposals)

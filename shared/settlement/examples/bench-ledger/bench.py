@@ -3,7 +3,8 @@
 
     python3 bench.py BENCH_LEDGER_BINARY DIRECTORY [ROWS]
 
-DuckDB does a full outer join on the network reference and keeps what differs (join), and the same with duplicates counted (exact).
+DuckDB does a full outer join twice: on the network reference, keeping what differs, which misses what is doubled (join); and with
+duplicates counted, which comes to the truth as Holdfast does (exact). `sort | join` is left out: it was measured slower than DuckDB.
 """
 import os
 import subprocess
@@ -74,11 +75,20 @@ def main():
             sys.exit(1)
     for which in QUERIES:
         results[which] = measured(f"duckdb {which}", [sys.executable, __file__, "--duckdb", directory, which])
-    join = results["join"][0]
+    # The bar is the query that comes to the same answer. The plain join does not see what is doubled on one side.
+    exact, join = results["exact"], results["join"]
+    if not exact[2].startswith(f"{len(truth.splitlines())} differ"):
+        sys.exit("DuckDB's exact query does not come to the truth")
+    kept_all = True
     for method, part, memory in (("sort", 3, 512), ("sketch", 2, 64)):
         cpu, peak, _ = results[method]
-        kept = cpu <= join / part and peak <= memory
-        print(f"{method}: {cpu / join:.2f} of DuckDB's CPU (at most 1/{part}), {peak:.0f} MiB (at most {memory}): {'kept' if kept else 'NOT KEPT'}")
+        kept = cpu <= exact[0] / part and peak <= memory
+        kept_all &= kept
+        print(
+            f"{method}: {cpu / exact[0]:.2f} of DuckDB's CPU (at most 1/{part}; {cpu / join[0]:.2f} of the plain join's), "
+            f"{peak:.0f} MiB (at most {memory}): {'kept' if kept else 'NOT KEPT'}"
+        )
+    sys.exit(0 if kept_all else 1)
 
 
 main()
