@@ -146,8 +146,8 @@ fn next(reader: &mut BufReader<File>) -> io::Result<Option<Row>> {
     }
 }
 
-/// Parts that rows are dealt into before each is sorted: a part of some millions of rows fits a processor's cache.
-const PARTS: usize = 1 << 11;
+/// Parts that rows are dealt into before each is sorted: as many places as a processor keeps the addresses of.
+const PARTS: usize = 1 << 8;
 
 /// Fewer rows than this are sorted at once.
 const DEAL_MIN: usize = 1 << 16;

@@ -84,6 +84,7 @@ pub struct SettlementDetails<R> {
     exponents: Exponents,
     records: u64,
     last_kind: (Vec<u8>, Kind),
+    last_zone: (String, i64),
     batch: Batch,
     done: BTreeMap<(String, String), Batch>,
     findings: Vec<Finding>,
@@ -136,6 +137,7 @@ impl<R: BufRead> SettlementDetails<R> {
             exponents: Exponents::adyen(),
             records: 0,
             last_kind: (Vec::new(), Kind::Capture),
+            last_zone: ("UTC".to_owned(), 0),
             batch: Batch::default(),
             done: BTreeMap::new(),
             findings: Vec::new(),
@@ -184,7 +186,11 @@ impl<R: BufRead> SettlementDetails<R> {
         let table = &self.table;
         table.append(&columns.psp, &mut into.group_ref);
         self.name(into);
-        let east = east(table, &columns.zone)?;
+        let zone = table.text(&columns.zone);
+        let east = if zone == self.last_zone.0 { self.last_zone.1 } else { east(table, &columns.zone)? };
+        if zone != self.last_zone.0 {
+            self.last_zone = (zone.to_owned(), east);
+        }
         into.at = table.time(&columns.created, east)?;
         if let Some((date, zone)) = &columns.booked {
             let east = zone.as_ref().map_or(Ok(east), |zone| self::east(table, zone))?;

@@ -143,15 +143,13 @@ impl<R: BufRead> Table<R> {
     #[inline]
     pub(super) fn currency(&mut self, column: &Column) -> Result<Currency, FormatError> {
         let code = self.bytes(column);
-        if let Some((_, currency)) = self.seen.iter().find(|(seen, _)| code == seen) {
+        let unknown = || self.fault(Fault::UnknownCurrency { found: excerpt(code) });
+        let code: [u8; 3] = code.try_into().map_err(|_| unknown())?;
+        if let Some((_, currency)) = self.seen.iter().find(|(seen, _)| *seen == code) {
             return Ok(*currency);
         }
-        let Some(currency) = currencies::by_code(code) else {
-            return Err(self.fault(Fault::UnknownCurrency { found: excerpt(code) }));
-        };
-        if let Ok(code) = code.try_into() {
-            self.seen.push((code, currency));
-        }
+        let currency = currencies::by_code(&code).ok_or_else(unknown)?;
+        self.seen.push((code, currency));
         Ok(currency)
     }
 
