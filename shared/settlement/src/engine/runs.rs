@@ -155,7 +155,7 @@ const DEAL_MIN: usize = 1 << 16;
 /// Sorts in place: hashes are spread evenly, so that their upper bits deal the rows into parts of one size.
 fn sort(rows: &mut [Row]) {
     if rows.len() < DEAL_MIN {
-        rows.sort_unstable_by(Row::order);
+        rows.sort_unstable_by_key(Row::print);
         return;
     }
     let part = |row: &Row| (row.event >> (64 - PARTS.trailing_zeros())) as usize;
@@ -185,7 +185,7 @@ fn sort(rows: &mut [Row]) {
     }
     let mut begin = 0;
     for end in ends {
-        rows[begin..end].sort_unstable_by(Row::order);
+        rows[begin..end].sort_unstable_by_key(Row::print);
         begin = end;
     }
 }
@@ -217,7 +217,7 @@ mod tests {
         let mut again = 0;
         runs.for_each(|_| again += 1)?;
         assert_eq!((found.len(), again), (5000, 5000));
-        assert!(found.is_sorted_by(|a, b| a.order(b).is_le()));
+        assert!(found.is_sorted_by_key(Row::print));
         found.sort_by_key(|row| (row.event, row.position().byte));
         Ok((found, runs.spilled()))
     }
@@ -246,7 +246,7 @@ mod tests {
             })
             .collect();
         let mut expected = rows.clone();
-        expected.sort_unstable_by(Row::order);
+        expected.sort_unstable_by_key(Row::print);
         sort(&mut rows);
         assert!(rows.len() >= DEAL_MIN && rows == expected);
     }

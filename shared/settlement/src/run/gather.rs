@@ -231,7 +231,7 @@ impl Reader<'_, '_, '_> {
         if too_many {
             return Ok(None);
         }
-        kept.sort_unstable_by(Row::order);
+        kept.sort_unstable_by_key(Row::print);
         let mut groups = Groups::new(self.run, self.run.limits.residue_rows_max);
         kept.iter().for_each(|row| groups.push(row, dirty.has_event(row)));
         let residue = groups.finish()?;
