@@ -1,0 +1,8 @@
+//! Whole runs over small worlds and large ones.
+
+mod breaks;
+mod common;
+mod golden;
+mod oracle;
+mod run;
+mod worlds;
