@@ -2,6 +2,7 @@
 # make world    a simulated AWS on loopback HTTP               make lambdas  deployable zips
 # make campaign SEEDS=10000    random nights against every invariant
 # make crash    every call of every scenario struck in every way (hours)     make bugs   the table of deliberate bugs
+# make bench-ledger    5 million payments matched against a settlement file, beside DuckDB
 # make fuzz     hostile input for every parser, by coverage    make mutants  lines that no test would miss
 CARGO ?= cargo
 FUNCTIONS = observe-region page-humans promote-aurora verify-replication
@@ -15,7 +16,7 @@ LAMBDA_ARCH ?= arm64
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS = trigger config records names
 
-.PHONY: drill test world lambdas fmt campaign bugs crash fuzz mutants
+.PHONY: drill test world lambdas fmt campaign bugs crash fuzz mutants bench-ledger
 
 drill:
 	$(CARGO) run --quiet -p drill -- $(SCENARIO) --seed $(SEED)
@@ -57,6 +58,14 @@ lambdas: .cargo-lambda
 .cargo-lambda:
 	@$(CARGO) lambda --version >/dev/null 2>&1 || pip install --quiet cargo-lambda==1.9.2 || \
 	  { echo "cargo-lambda is missing and could not be installed; try: pip install cargo-lambda" >&2; exit 1; }
+
+# Ledger rows and settlement lines to generate, and where: 260 bytes each.
+LEDGER_ROWS ?= 5000000
+LEDGER_DIRECTORY ?= /tmp/holdfast-bench-ledger
+bench-ledger:
+	$(CARGO) build --release -p holdfast-settlement --example bench-ledger
+	python3 shared/settlement/examples/bench-ledger/bench.py \
+	  $${CARGO_TARGET_DIR:-target}/release/examples/bench-ledger $(LEDGER_DIRECTORY) $(LEDGER_ROWS)
 
 # New inputs are kept in tests/fuzz/corpus (not in the repository); a failing one is left in tests/fuzz/artifacts.
 fuzz:

@@ -36,6 +36,8 @@ pub struct Startup {
     pub sdk: SdkConfig,
     /// Where metric lines go.
     pub metrics: Metrics,
+    /// Made once: a client costs more than a call.
+    coordination: Coordination,
 }
 
 /// One invocation of a function.
@@ -106,7 +108,9 @@ impl Startup {
         if !config.topology.observers().any(|known| *known == region) {
             return Err(StartupError::Elsewhere { region });
         }
-        Ok(Self { config: Arc::new(config), region, sdk: hardened(sdk), metrics })
+        let sdk = hardened(sdk);
+        let coordination = Coordination::new(&sdk, &config.topology);
+        Ok(Self { config: Arc::new(config), region, sdk, metrics, coordination })
     }
 
     /// The present, by this Region's clock.
@@ -119,7 +123,7 @@ impl Startup {
     /// The coordination table through this Region's replica.
     #[must_use]
     pub fn coordination(&self) -> Coordination {
-        Coordination::new(&self.sdk, &self.config.topology)
+        self.coordination.clone()
     }
 
     /// The event buses.
