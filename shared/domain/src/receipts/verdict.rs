@@ -186,6 +186,22 @@ impl Class {
             Self::Failed => "Failed",
         }
     }
+
+    /// Its metric.
+    #[must_use]
+    pub fn metric(self) -> &'static str {
+        match self {
+            Self::InSync => "ReceiptsInSync",
+            Self::Pending => "ReceiptsPending",
+            Self::CopyToDublin => "ReceiptsCopyToDublin",
+            Self::CopyToLondon => "ReceiptsCopyToLondon",
+            Self::DeletePropagates => "ReceiptsDeletePropagates",
+            Self::Conflict => "ReceiptsConflict",
+            Self::Uncheckable => "ReceiptsUncheckable",
+            Self::Erased => "ReceiptsErased",
+            Self::Failed => "ReceiptsFailed",
+        }
+    }
 }
 
 impl Verdict {

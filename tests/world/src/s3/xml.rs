@@ -85,6 +85,7 @@ pub(super) fn versions(page: &Page<'_>) -> String {
     for prefix in &page.prefixes {
         let _ = write!(list, "<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", key_of(prefix));
     }
+    let encoding = if page.url_encoded { "<EncodingType>url</EncodingType>" } else { "" };
     let mut next = String::new();
     if let Some((key, version)) = &page.next {
         let _ = write!(next, "<NextKeyMarker>{}</NextKeyMarker>", key_of(key));
@@ -93,7 +94,7 @@ pub(super) fn versions(page: &Page<'_>) -> String {
         }
     }
     format!(
-        r#"<ListVersionsResult xmlns="{NAMESPACE}"><Name>{}</Name><Prefix>{}</Prefix><MaxKeys>1000</MaxKeys><IsTruncated>{}</IsTruncated>{next}{list}</ListVersionsResult>"#,
+        r#"<ListVersionsResult xmlns="{NAMESPACE}"><Name>{}</Name><Prefix>{}</Prefix><MaxKeys>1000</MaxKeys><IsTruncated>{}</IsTruncated>{encoding}{next}{list}</ListVersionsResult>"#,
         page.bucket,
         key_of(page.prefix),
         page.next.is_some(),
