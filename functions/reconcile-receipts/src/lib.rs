@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+use futures_util::future::BoxFuture;
 use holdfast_aws::{Failure, Invocation, Startup};
 use holdfast_domain::event::Event;
 use holdfast_domain::incident::Phase;
@@ -42,7 +43,9 @@ pub async fn handle_with(startup: &Startup, invocation: Invocation, limits: Limi
     }
     let mut reports = Vec::new();
     for trigger in triggers {
-        reports.push(take(startup, &invocation, limits, trigger).await?);
+        // Boxed, because all that may follow is too deep a future for the compiler to lay out in one.
+        let taken: BoxFuture<'_, _> = Box::pin(take(startup, &invocation, limits, trigger));
+        reports.push(taken.await?);
     }
     Ok(if reports.len() == 1 { reports.remove(0) } else { Value::Array(reports) })
 }
@@ -101,11 +104,7 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
 }
 
 async fn reconcile(startup: &Startup, invocation: &Invocation, limits: Limits, apply: bool) -> Result<Value, Failure> {
-    let run = Run::new(startup, invocation).map_err(nothing_changed)?.with_limits(limits);
-    // Boxed, because the whole of it is too deep a future for the compiler to lay out in one.
-    let driven = Box::pin(run.drive(&invocation.id, apply)).await;
-    let (summary, invocations) = driven
-        .map_err(|error| if apply { Failure::LookBeforeRetry(error.to_string()) } else { nothing_changed(error) })?;
+    let (summary, invocations) = drive(startup, invocation, limits, apply).await?;
     tracing::info!(run = summary.run, keys = summary.plan.all(), to_do = summary.plan.to_do(), "{summary}");
     emit(startup, &summary);
     let (of, region) = (summary.run.clone(), startup.region.clone());
@@ -121,6 +120,23 @@ async fn reconcile(startup: &Startup, invocation: &Invocation, limits: Limits, a
     published.map_err(|error| Failure::LookBeforeRetry(error.to_string()))?;
     let text = summary.to_string();
     Ok(json!({"summary": summary, "clean": summary.is_clean(), "text": text}))
+}
+
+/// One run as far as the invocation's time allows, and told to nobody: what it came to, and how many invocations it had.
+pub async fn drive(
+    startup: &Startup,
+    invocation: &Invocation,
+    limits: Limits,
+    apply: bool,
+) -> Result<(Summary, u32), Failure> {
+    let run = Run::new(startup, invocation).map_err(nothing_changed)?.with_limits(limits);
+    // Boxed, because the whole of it is too deep a future for the compiler to lay out in one.
+    let driven: BoxFuture<'_, _> = Box::pin(run.drive(&invocation.id, apply));
+    driven.await.map_err(
+        |error| {
+            if apply { Failure::LookBeforeRetry(error.to_string()) } else { nothing_changed(error) }
+        },
+    )
 }
 
 async fn state(startup: &Startup, invocation: &Invocation) -> Result<Value, Failure> {

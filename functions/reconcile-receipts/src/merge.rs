@@ -87,7 +87,7 @@ impl<'a> Cursor<'a> {
 
     fn load(&mut self, page: Page) {
         self.pages += 1;
-        let mut end = page.len();
+        let mut end = page.count();
         let beyond = |key: &[u8]| self.upto.as_ref().is_some_and(|upto| key > upto.as_bytes());
         let mut next = page.next();
         while end > 0 && beyond(page.key(end - 1)) {
@@ -192,7 +192,8 @@ impl<'a> Comparison<'a> {
         let mut tally = Tally::default();
         loop {
             let (dublin, london) = join(self.dublin.fill(), self.london.fill()).await;
-            (dublin?, london?);
+            dublin?;
+            london?;
             while let Some((key, facts)) = self.next_doubtful().await? {
                 match decide(&facts, self.policy, self.now) {
                     Decision::Settled(verdict) => note(&mut tally, key, verdict, line),

@@ -127,7 +127,14 @@ impl Page {
                     }
                 },
                 Event::Eof => break,
-                _ => {}
+                Event::Empty(_)
+                | Event::Text(_)
+                | Event::CData(_)
+                | Event::Comment(_)
+                | Event::Decl(_)
+                | Event::PI(_)
+                | Event::DocType(_)
+                | Event::GeneralRef(_) => {}
             }
         }
         if !is_listing {
@@ -217,7 +224,7 @@ impl Page {
     }
 
     /// How many versions are on it.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.entries.len()
     }
 
@@ -281,7 +288,7 @@ mod tests {
     fn keys(xml: &str, expected: &[&str]) {
         let page = Page::parse(format!("<ListVersionsResult>{xml}</ListVersionsResult>").as_bytes()).unwrap();
         let found: Vec<String> =
-            (0..page.len()).map(|place| String::from_utf8_lossy(page.key(place)).into_owned()).collect();
+            (0..page.count()).map(|place| String::from_utf8_lossy(page.key(place)).into_owned()).collect();
         assert_eq!(found, expected);
     }
 

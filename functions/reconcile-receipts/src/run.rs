@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_smithy_types::timeout::TimeoutConfig;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
 use holdfast_aws::clients::never_retried;
 use holdfast_aws::{Invocation, Startup};
@@ -271,8 +272,9 @@ impl<'a> Run<'a> {
             let lines = self.store.lines(&run.run, number, chunk).await?;
             let lines: Vec<PlanLine> = lines.into_iter().filter(|line| step.takes(&line.verdict)).collect();
             let idle = lines.is_empty();
-            let actions = lines.iter().map(|line| act(&hands, line));
-            let outcomes: Vec<Outcome> = iter(actions).buffer_unordered(ACTIONS_AT_ONCE).collect().await;
+            let hands = &hands;
+            let actions = iter(lines).map(move |line| act(hands, line));
+            let outcomes: Vec<Outcome> = actions.buffer_unordered(ACTIONS_AT_ONCE).collect().await;
             for outcome in outcomes {
                 match outcome {
                     Outcome::Done => shard.done = shard.done.saturating_add(1),
@@ -317,7 +319,12 @@ impl Step {
     }
 }
 
-async fn act(hands: &Hands<'_>, line: &PlanLine) -> Outcome {
+/// One action. Boxed, because a range's whole work is too deep a future for the compiler to lay out in one.
+fn act<'a>(hands: &'a Hands<'_>, line: PlanLine) -> BoxFuture<'a, Outcome> {
+    Box::pin(carry_out_one(hands, line))
+}
+
+async fn carry_out_one(hands: &Hands<'_>, line: PlanLine) -> Outcome {
     let outcome = match &line.verdict {
         Verdict::CopyToDublin(copy) => hands.copy(Side::Dublin, &line.key, copy).await,
         Verdict::CopyToLondon(copy) => hands.copy(Side::London, &line.key, copy).await,

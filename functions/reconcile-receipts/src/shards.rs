@@ -128,7 +128,7 @@ async fn common_stem(bucket: &Bucket, first: &str) -> Result<String, WireError> 
 async fn next_key(bucket: &Bucket, after: String) -> Result<Option<String>, WireError> {
     let listing = Listing { key_marker: Some(after), keys_max: Some(1), ..Listing::default() };
     let page = bucket.list(&listing).await?;
-    Ok((page.len() > 0).then(|| String::from_utf8_lossy(page.key(0)).into_owned()))
+    Ok((page.count() > 0).then(|| String::from_utf8_lossy(page.key(0)).into_owned()))
 }
 
 #[cfg(test)]
