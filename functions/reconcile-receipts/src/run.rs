@@ -24,8 +24,8 @@ use crate::wire::{Bucket, WireError};
 const RANGES_AT_ONCE: usize = 16;
 /// Actions of one range that are under way at once; the buckets' gates bound them all together.
 const ACTIONS_AT_ONCE: usize = 32;
-/// Pages between two checkpoints of a range: what a kill costs is a few seconds of listing.
-const PAGES_PER_CHECKPOINT: u64 = 64;
+/// Pages between two checkpoints of a range: a kill costs a second of listing, and lines wait in memory no longer.
+const PAGES_PER_CHECKPOINT: u64 = 16;
 /// Lines are written down in pieces of this size.
 const CHUNK_BYTES: usize = 256 << 10;
 /// What an invocation needs to put everything down before Lambda ends it.

@@ -386,3 +386,51 @@ pub(crate) fn encoded(text: &str, is_path: bool) -> String {
     }
     encoded
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(headers: &[(&str, &str)]) -> HeadAnswer {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        HeadAnswer { status: 200, headers }
+    }
+
+    #[track_caller]
+    fn check(headers: &[(&str, &str)], expected: Head) {
+        assert_eq!(answer(headers).facts(), expected);
+    }
+
+    #[test]
+    fn what_the_decision_needs_is_read_from_headers() {
+        check(&[], Head::default());
+        check(
+            &[
+                ("x-amz-replication-status", "FAILED"),
+                ("x-amz-meta-holdfast-origin", "bucket-a/v1"),
+                ("x-amz-server-side-encryption", "aws:kms:dsse"),
+            ],
+            Head { replication: Some(Replication::Failed), origin: Some("v1".into()), kms: true, checksum: None },
+        );
+    }
+    #[test]
+    fn a_checksum_has_its_algorithm_and_its_kind() {
+        for (value, kind, expected) in [
+            ("x==", Some("FULL_OBJECT"), ChecksumKind::FullObject),
+            ("x==", None, ChecksumKind::FullObject),
+            ("x==-3", None, ChecksumKind::Composite),
+            ("x==-3", Some("COMPOSITE"), ChecksumKind::Composite),
+        ] {
+            let mut headers = vec![("x-amz-checksum-sha256", value)];
+            headers.extend(kind.map(|kind| ("x-amz-checksum-type", kind)));
+            let checksum = Checksum { algorithm: "sha256".into(), kind: expected, value: value.into() };
+            check(&headers, Head { checksum: Some(checksum), ..Head::default() });
+        }
+        check(&[("x-amz-checksum-type", "FULL_OBJECT")], Head::default());
+    }
+    #[test]
+    fn keys_are_encoded_as_signatures_want_them() {
+        assert_eq!(encoded("a b/é+~", true), "a%20b/%C3%A9%2B~");
+        assert_eq!(encoded("a/b", false), "a%2Fb");
+    }
+}

@@ -42,13 +42,15 @@ struct Server {
     population: Population,
     now: u64,
     /// What was written, newest first, over what is worked out: `(second bucket, key)`.
-    written: Mutex<BTreeMap<(bool, String), Vec<(Version, BTreeMap<String, String>)>>>,
+    written: Mutex<BTreeMap<(bool, String), Vec<Written>>>,
     /// Small objects under `holdfast/`.
     own: Mutex<BTreeMap<String, Bytes>>,
     ids: AtomicU64,
     calls: Mutex<BTreeMap<String, u64>>,
 }
 
+/// A version with its metadata.
+type Written = (Version, BTreeMap<String, String>);
 type Query = BTreeMap<String, String>;
 type Answer = http::Response<Full<Bytes>>;
 
