@@ -1,8 +1,9 @@
 //! Both buckets' versions side by side in key order. Memory is one page per side, whatever the buckets hold.
 
 use std::cmp::Ordering;
+use std::pin::pin;
 
-use futures_util::future::join;
+use futures_util::future::{Either, join, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use holdfast_domain::Timestamp;
 use holdfast_domain::receipts::{
@@ -185,13 +186,30 @@ impl<'a> Comparison<'a> {
     /// Goes on for at least so many pages, or to the end of the range. All that it has begun is decided when it returns.
     pub async fn advance(
         &mut self,
-        pages: u64,
+        pages_wanted: u64,
         line: &mut (dyn FnMut(PlanLine) + Send),
     ) -> Result<Progress, WireError> {
         let mut looking = FuturesUnordered::new();
         let mut tally = Tally::default();
         loop {
-            let (dublin, london) = join(self.dublin.fill(), self.london.fill()).await;
+            // Looks go on while pages are waited for. The order is fixed: the same answers come to the same run.
+            let (dublin, london) = {
+                let mut pages = pin!(join(self.dublin.fill(), self.london.fill()));
+                loop {
+                    if looking.is_empty() {
+                        break pages.await;
+                    }
+                    match select(pages.as_mut(), looking.next()).await {
+                        Either::Left((filled, _)) => break filled,
+                        Either::Right((settled, _)) => {
+                            if let Some(settled) = settled {
+                                let (key, verdict) = settled?;
+                                note(&mut tally, key, verdict, line);
+                            }
+                        }
+                    }
+                }
+            };
             dublin?;
             london?;
             while let Some((key, facts)) = self.next_doubtful().await? {
@@ -208,7 +226,7 @@ impl<'a> Comparison<'a> {
             }
             let finished = self.dublin.is_done() && self.london.is_done();
             let listed = self.dublin.pages + self.london.pages - self.pages_before;
-            if finished || listed >= pages {
+            if finished || listed >= pages_wanted {
                 while let Some(settled) = looking.next().await {
                     let (key, verdict) = settled?;
                     note(&mut tally, key, verdict, line);

@@ -21,7 +21,7 @@ use crate::store::{RunRecord, ShardRecord, StateRecord, Store, StoreError};
 use crate::wire::{Bucket, WireError};
 
 /// Ranges that are compared at once: memory is two pages for each.
-const RANGES_AT_ONCE: usize = 16;
+const RANGES_AT_ONCE: usize = 8;
 /// Actions of one range that are under way at once; the buckets' gates bound them all together.
 const ACTIONS_AT_ONCE: usize = 32;
 /// Pages between two checkpoints of a range: a kill costs a second of listing, and lines wait in memory no longer.

@@ -111,6 +111,8 @@ pub struct Bucket {
     list: Operation<HttpRequest, Answer, Infallible>,
     head: Operation<HttpRequest, Answer, Infallible>,
     pub(crate) gate: Arc<Gate>,
+    /// Listings have a gate of their own: looks that nobody polls while a page is waited for must not hold its place.
+    lists: Arc<Gate>,
 }
 
 #[derive(Debug)]
@@ -161,8 +163,8 @@ impl Bucket {
         };
         let list = operation("ListObjectVersions", listed);
         let head = operation("HeadObject", head_answer);
-        let gate = Arc::new(Gate::new(CALLS_MAX));
-        Ok(Self { side, name, region, base, sdk: sdk.clone(), list, head, gate })
+        let (gate, lists) = (Arc::new(Gate::new(CALLS_MAX)), Arc::new(Gate::new(CALLS_MAX)));
+        Ok(Self { side, name, region, base, sdk: sdk.clone(), list, head, gate, lists })
     }
 
     /// The SDK's configuration for this bucket's Region.
@@ -228,7 +230,8 @@ impl Bucket {
         url: &str,
         headers: &[(&'static str, &'static str)],
     ) -> Result<Answer, WireError> {
-        let _pass = self.gate.enter().await;
+        let gate = if method == "GET" { &self.lists } else { &self.gate };
+        let _pass = gate.enter().await;
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -246,7 +249,7 @@ impl Bucket {
                     Problem::Answered { slow, code }
                 }
                 Ok(answer) => {
-                    self.gate.went_well();
+                    gate.went_well();
                     return Ok(answer);
                 }
                 Err(error) => Problem::Lost(unanswered_because(&error)),
@@ -260,7 +263,7 @@ impl Bucket {
                     Problem::Lost(why) => self.unanswered(name, why),
                 });
             }
-            let wait = if is_slow { self.gate.slow_down(attempt) } else { Duration::from_millis(100) };
+            let wait = if is_slow { gate.slow_down(attempt) } else { Duration::from_millis(100) };
             tokio::time::sleep(wait).await;
         }
     }
