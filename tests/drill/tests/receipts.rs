@@ -318,6 +318,20 @@ fn a_flat_key_space_of_many_pages_is_compared_in_many_ranges() {
     });
 }
 
+/// Found by the benchmark: looks that nobody polled held every place in the gate, and pages were waited for in vain.
+#[test]
+fn many_looks_never_hold_up_the_pages() {
+    runtime().block_on(async {
+        let world = world(1);
+        for number in 0..24_000 {
+            put(&world, Region::DUBLIN, &format!("r/{}/{number:05}", number / 3000), "x");
+        }
+        let run = startup(&world, Conflicts::Report);
+        let answer = world.within(Duration::from_secs(600), invoke(&run, PLAN)).await.expect("it stood still").unwrap();
+        assert_eq!(classes(&answer), "CopyToLondon 24000", "{answer}");
+    });
+}
+
 /// What one side does.
 #[derive(Clone, Copy, Debug)]
 enum Step {
