@@ -318,17 +318,26 @@ fn a_flat_key_space_of_many_pages_is_compared_in_many_ranges() {
     });
 }
 
-/// Found by the benchmark: looks that nobody polled held every place in the gate, and pages were waited for in vain.
+/// The benchmark once stood still: looks that nobody polled held every place that a page was waited for. This world's even
+/// latency does not bring that about, so the benchmark guards it; here many pages and looks only go side by side.
 #[test]
 fn many_looks_never_hold_up_the_pages() {
     runtime().block_on(async {
         let world = world(1);
-        for number in 0..24_000 {
-            put(&world, Region::DUBLIN, &format!("r/{}/{number:05}", number / 3000), "x");
+        s3::set_rule(&world, bucket(Region::DUBLIN), rule(Region::LONDON));
+        let key = |number: usize| format!("r/{}/{number:05}", number / 4000);
+        for number in (0..32_000).filter(|number| number % 40 > 0) {
+            put(&world, Region::DUBLIN, &key(number), "x");
+        }
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        // Few enough on each page that looks are under way while the next page is waited for.
+        s3::set_rule(&world, bucket(Region::DUBLIN), None);
+        for number in (0..32_000).step_by(40) {
+            put(&world, Region::DUBLIN, &key(number), "y");
         }
         let run = startup(&world, Conflicts::Report);
         let answer = world.within(Duration::from_secs(600), invoke(&run, PLAN)).await.expect("it stood still").unwrap();
-        assert_eq!(classes(&answer), "CopyToLondon 24000", "{answer}");
+        assert_eq!(classes(&answer), "CopyToLondon 800", "{answer}");
     });
 }
 
