@@ -1,11 +1,12 @@
 # make drill    plays the outage and prints the verdict        make test     everything that must hold
 # make world    a simulated AWS on loopback HTTP               make lambdas  deployable zips
 # make campaign SEEDS=10000    random nights against every invariant
+# make bench-receipts KEYS=1000000    the plan of reconcile-receipts beside rclone check, on one server
 # make crash    every call of every scenario struck in every way (hours)     make bugs   the table of deliberate bugs
 # make bench-ledger    5 million payments matched against a settlement file, beside DuckDB
 # make fuzz     hostile input for every parser, by coverage    make mutants  lines that no test would miss
 CARGO ?= cargo
-FUNCTIONS = observe-region page-humans promote-aurora verify-replication
+FUNCTIONS = observe-region page-humans promote-aurora reconcile-receipts verify-replication
 SCENARIO ?= dublin-dark
 SEED ?= 1
 SEEDS ?= 500
@@ -16,7 +17,11 @@ LAMBDA_ARCH ?= arm64
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS = trigger config records names
 
-.PHONY: drill test world lambdas fmt campaign bugs crash fuzz mutants bench-ledger
+# The size of the benchmark's buckets, and where its programs are.
+KEYS ?= 1000000
+BENCH = $(or $(CARGO_TARGET_DIR),target)/campaign
+
+.PHONY: drill test world lambdas fmt campaign bugs crash fuzz mutants bench-ledger bench-receipts
 
 drill:
 	$(CARGO) run --quiet -p drill -- $(SCENARIO) --seed $(SEED)
@@ -44,6 +49,15 @@ bugs:
 
 crash:
 	$(CARGO) run --quiet --profile campaign -p drill -- crash
+
+# Twice: compare only, without latency; and apply, with that of S3. What it prints is explained in tests/bench.
+bench-receipts:
+	@command -v rclone >/dev/null || apt-get install --yes --quiet rclone || \
+	  { echo "rclone is missing and could not be installed; see https://rclone.org/install" >&2; exit 1; }
+	$(CARGO) build --quiet --profile campaign -p reconcile-receipts --example receipts
+	$(CARGO) build --quiet --profile campaign -p bench
+	$(BENCH)/bench-receipts --keys $(KEYS)
+	$(BENCH)/bench-receipts --keys 100000 --list-ms 80 --other-ms 25 --apply --alone
 
 world:
 	$(CARGO) run --quiet -p holdfast-world --bin world

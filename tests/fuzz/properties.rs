@@ -123,8 +123,14 @@ fn names_a_person(action: &Action) {
         | Action::Freeze { by, .. }
         | Action::Unfreeze { by }
         | Action::Retry { by, .. }
-        | Action::Close { by, .. } => by,
-        Action::Status | Action::Observe { .. } | Action::Verify | Action::Gate | Action::Resume => return,
+        | Action::Close { by, .. }
+        | Action::ApplyReceipts { by } => by,
+        Action::Status
+        | Action::Observe { .. }
+        | Action::Verify
+        | Action::Gate
+        | Action::PlanReceipts
+        | Action::Resume => return,
     };
     assert!(!by.trim().is_empty() && !by.contains('<'), "asked for by `{by}`");
 }
@@ -165,6 +171,8 @@ fn as_request(action: &Action) -> Value {
         Action::Observe { rounds } => json!({"action": "observe", "rounds": rounds}),
         Action::Verify => json!({"action": "verify"}),
         Action::Gate => json!({"action": "gate"}),
+        Action::PlanReceipts => json!({"action": "plan_receipts"}),
+        Action::ApplyReceipts { by } => json!({"action": "apply_receipts", "by": by}),
         Action::Resume => json!({"action": "resume"}),
         Action::Failover { to, by, comment, overrides } => {
             json!({"action": "failover", "to": to, "by": by, "comment": comment, "override": overrides})

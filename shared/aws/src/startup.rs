@@ -10,6 +10,7 @@ use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource, TimeSource as _};
 use aws_smithy_http_client::{Builder, tls};
 use aws_types::SdkConfig;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use holdfast_domain::config::{Config, ConfigError};
 use holdfast_domain::event::Event;
 use holdfast_domain::region::NotARegion;
@@ -78,11 +79,17 @@ pub enum StartupError {
 
 impl Startup {
     /// Reads `HOLDFAST_CONFIG`, `AWS_REGION`, the credentials that Lambda puts into the environment, and, for trying
-    /// things out, `AWS_ENDPOINT_URL`.
+    /// things out, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_S3` (or any other service's).
     pub fn from_environment() -> Result<Self, StartupError> {
-        let read = |name, fix| std::env::var(name).map_err(|_| StartupError::Missing { name, fix });
+        let fix = "put the configuration there as JSON; events/config.example.json has every field";
         let config =
-            read("HOLDFAST_CONFIG", "put the configuration there as JSON; events/config.example.json has every field")?;
+            std::env::var("HOLDFAST_CONFIG").map_err(|_| StartupError::Missing { name: "HOLDFAST_CONFIG", fix })?;
+        Self::with_config(Config::parse(&config)?)
+    }
+
+    /// The same with a configuration from elsewhere, for programs that are no Lambda.
+    pub fn with_config(config: Config) -> Result<Self, StartupError> {
+        let read = |name, fix| std::env::var(name).map_err(|_| StartupError::Missing { name, fix });
         let region = read("AWS_REGION", "Lambda sets it; outside Lambda name the Region to act in")?;
         let access_key = read("AWS_ACCESS_KEY_ID", "Lambda sets it; outside Lambda export credentials")?;
         let secret_key = read("AWS_SECRET_ACCESS_KEY", "Lambda sets it; outside Lambda export credentials")?;
@@ -96,11 +103,12 @@ impl Startup {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .time_source(SharedTimeSource::new(SystemTimeSource::new()))
+            .service_config(EndpointVariables)
             .http_client(http.build_https());
         if let Ok(url) = std::env::var("AWS_ENDPOINT_URL") {
             sdk = sdk.endpoint_url(url);
         }
-        Self::new(Config::parse(&config)?, Region::new(&region)?, &sdk.build(), Metrics::Stdout)
+        Self::new(config, Region::new(&region)?, &sdk.build(), Metrics::Stdout)
     }
 
     /// A start-up from parts, for simulations.
@@ -167,6 +175,17 @@ impl Invocation {
     pub fn time_left(&self, now: Timestamp, reserve: Duration) -> Duration {
         let left: Duration = self.deadline.duration_since(now).try_into().unwrap_or_default();
         left.saturating_sub(reserve)
+    }
+}
+
+/// `AWS_ENDPOINT_URL_S3` and its like: one service elsewhere, all others where they are.
+#[derive(Debug)]
+struct EndpointVariables;
+
+impl LoadServiceConfig for EndpointVariables {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_uppercase().replace([' ', '-'], "_");
+        std::env::var(format!("{}_{service}", key.env())).ok().filter(|url| !url.is_empty())
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::Doubled;
 use crate::incident::Incident;
 use crate::quorum::{DarkProof, Quorum};
+use crate::receipts::Summary;
 use crate::replication::Change;
 use crate::{Region, Timestamp};
 
@@ -40,6 +41,13 @@ pub enum Event {
         /// The proof.
         proof: DarkProof,
     },
+    /// A Region that was dark serves again: what it missed can be given to it.
+    RegionRecovered {
+        /// The Region that is back.
+        subject: Region,
+        /// Who says so.
+        observer: Region,
+    },
     /// An incident entered a phase.
     IncidentAdvanced {
         /// The incident as it now stands.
@@ -59,6 +67,20 @@ pub enum Event {
     KeysAcceptedTwice {
         /// Which, with the card network's references.
         doubled: Vec<Doubled>,
+    },
+    /// Both receipt buckets were compared, and perhaps reconciled.
+    ReceiptsReconciled {
+        /// What was found and done.
+        summary: Box<Summary>,
+    },
+    /// An invocation's time was up before all receipts were compared: a fresh one goes on from the checkpoints.
+    ReceiptsUnfinished {
+        /// The run.
+        run: String,
+        /// Where its checkpoints are.
+        region: Region,
+        /// How many invocations it has had.
+        invocations: u32,
     },
     /// An incident's promotion takes longer than the policy's patience.
     PromotionSlow {
@@ -97,10 +119,13 @@ impl Event {
             Self::RegionSuspected { .. } => "RegionSuspected",
             Self::RegionDoubtful { .. } => "RegionDoubtful",
             Self::StandbyDark { .. } => "StandbyDark",
+            Self::RegionRecovered { .. } => "RegionRecovered",
             Self::IncidentAdvanced { .. } => "IncidentAdvanced",
             Self::LossCounted { .. } => "LossCounted",
             Self::ReplicationChanged { .. } => "ReplicationChanged",
             Self::KeysAcceptedTwice { .. } => "KeysAcceptedTwice",
+            Self::ReceiptsReconciled { .. } => "ReceiptsReconciled",
+            Self::ReceiptsUnfinished { .. } => "ReceiptsUnfinished",
             Self::PromotionSlow { .. } => "PromotionSlow",
             Self::DatabaseNotice { .. } => "DatabaseNotice",
             Self::TriggerRefused { .. } => "TriggerRefused",
@@ -130,6 +155,10 @@ mod tests {
         check(&format!(r#""subject":"eu-west-1","observer":"eu-west-2",{proof}"#), "RegionSuspected");
         check(r#""subject":"eu-west-1","observer":"eu-west-2","quorum":"Alive""#, "RegionDoubtful");
         check(&format!(r#""subject":"eu-west-1",{proof}"#), "StandbyDark");
+        check(r#""subject":"eu-west-1","observer":"eu-west-2""#, "RegionRecovered");
+        check(r#""run":"r1","region":"eu-west-2","invocations":2"#, "ReceiptsUnfinished");
+        let summary = r#""summary":{"run":"r1","region":"eu-west-2","state":"planned","plan":{"InSync":{"keys":1,"bytes":0}},"done":0,"moved_on":0,"refused":{},"began":"2026-11-24T14:07:05Z","took_ms":5,"pages":2,"lines":"b"}"#;
+        check(summary, "ReceiptsReconciled");
         check(incident, "IncidentAdvanced");
         check(&format!(r#"{incident},"waiting_for":"RDS""#), "PromotionSlow");
         check(r#""event_id":"RDS-EVENT-0391","message":"m","meaning":"n","at":null"#, "DatabaseNotice");

@@ -24,6 +24,7 @@ pub enum Severity {
     Critical,
 }
 
+mod receipts;
 mod replication;
 
 /// A page, before any provider has shaped it.
@@ -167,7 +168,7 @@ fn composed(event: &Event, topology: &Topology) -> Option<Page> {
         quiet: Some(Duration::from_secs(600)),
     };
     match event {
-        Event::RegionSuspected { .. } => None,
+        Event::RegionSuspected { .. } | Event::RegionRecovered { .. } | Event::ReceiptsUnfinished { .. } => None,
         Event::RegionDoubtful { subject, observer, quorum } => Some(condition(
             subject,
             "region-doubtful",
@@ -209,6 +210,7 @@ fn composed(event: &Event, topology: &Topology) -> Option<Page> {
         }),
         Event::ReplicationChanged { change } => replication::changed(change, cluster),
         Event::KeysAcceptedTwice { doubled } => Some(replication::accepted_twice(doubled, cluster)),
+        Event::ReceiptsReconciled { summary } => receipts::reconciled(summary, cluster),
         Event::PromotionSlow { incident, waiting_for } => Some(Page {
             kind: "slow".into(),
             rank: 40,

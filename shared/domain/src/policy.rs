@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::config::ConfigError;
+use crate::receipts::ReceiptsPolicy;
 
 /// How far Holdfast goes by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -67,6 +68,9 @@ pub struct Policy {
     /// When a promotion that RDS accepted has taken this long, a person is told.
     #[serde(default = "five_minutes")]
     pub promotion_slow_seconds: u64,
+    /// The bounds of reconciling receipts.
+    #[serde(default)]
+    pub receipts: ReceiptsPolicy,
 }
 
 /// What the owners accept to lose without being asked: signed, bounded and dated.
@@ -172,7 +176,7 @@ impl Policy {
                 return Err(ConfigError::new(field, format!("is {value}"), "give a number from 1 to 86400"));
             }
         }
-        Ok(())
+        self.receipts.validate()
     }
 }
 
@@ -202,6 +206,7 @@ mod tests {
             clock_margin_seconds: 30,
             driver_lease_seconds: 10,
             promotion_slow_seconds: 300,
+            receipts: ReceiptsPolicy::default(),
         };
         assert_eq!(policy(), expected);
         assert_eq!(policy().vote_age_max(), Duration::from_secs(15));

@@ -24,6 +24,9 @@ pub struct Topology {
     pub attempts: AttemptsTable,
     /// The two Regions that hold the service.
     pub data_regions: Vec<DataRegion>,
+    /// Buckets are addressed by path and not by host name, as most S3-compatible servers want it.
+    #[serde(default)]
+    pub s3_path_style: bool,
     /// The third Region: it holds an observer and a replica of the coordination table.
     pub witness: Witness,
 }

@@ -97,6 +97,13 @@ pub enum Action {
     Verify,
     /// Look at every store both ways now, and say what speaks against a planned move.
     Gate,
+    /// Compare both receipt buckets and write down what would be done.
+    PlanReceipts,
+    /// Compare both receipt buckets and carry the plan out.
+    ApplyReceipts {
+        /// Who asks.
+        by: String,
+    },
     /// Look at the evidence and at any open incident now.
     Resume,
     /// Promote `to` although data may be lost.
@@ -293,8 +300,14 @@ fn manual(mut value: Value) -> Result<Trigger, TriggerError> {
         | Action::Freeze { by, .. }
         | Action::Unfreeze { by }
         | Action::Retry { by, .. }
-        | Action::Close { by, .. } => Some(by),
-        Action::Status | Action::Observe { .. } | Action::Verify | Action::Gate | Action::Resume => None,
+        | Action::Close { by, .. }
+        | Action::ApplyReceipts { by } => Some(by),
+        Action::Status
+        | Action::Observe { .. }
+        | Action::Verify
+        | Action::Gate
+        | Action::PlanReceipts
+        | Action::Resume => None,
     };
     if by.is_some_and(|by| by.trim().is_empty() || by.contains('<')) {
         let problem = "`by` must name the person who asks".to_owned();

@@ -200,6 +200,7 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
         "LossCounted",
         "ReplicationChanged",
         "KeysAcceptedTwice",
+        "ReceiptsReconciled",
         "PromotionSlow",
         "DatabaseNotice",
         "TriggerRefused",
@@ -219,6 +220,14 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
         let offset = if region == Region::LONDON { 20 } else { 35 };
         world.schedule(region, verify_replication::FUNCTION, minute, Duration::from_secs(offset));
         world.put_rule(rule("holdfast", "holdfast", vec!["IncidentAdvanced"], verify_replication::FUNCTION));
+        world.create_function(
+            region,
+            reconcile_receipts::FUNCTION,
+            Duration::from_secs(900),
+            handler(world, setup, Function::Receipts),
+        );
+        let receipts = vec!["RegionRecovered", "ReceiptsUnfinished"];
+        world.put_rule(rule("holdfast", "holdfast", receipts, reconcile_receipts::FUNCTION));
         world.put_rule(rule("holdfast", "holdfast", vec!["RegionSuspected"], promote_aurora::FUNCTION));
         world.put_rule(rule("default", "aws.rds", vec![], promote_aurora::FUNCTION));
     }
@@ -257,6 +266,7 @@ enum Function {
     Promote,
     Page,
     Verify,
+    Receipts,
 }
 
 fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
@@ -278,6 +288,7 @@ fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
                 Function::Promote => promote_aurora::handle(&startup, ledger, given).await,
                 Function::Page => page_humans::handle(&startup, given).await,
                 Function::Verify => verify_replication::handle(&startup, given).await,
+                Function::Receipts => reconcile_receipts::handle(&startup, given).await,
             };
             answer.map_err(|failure| failure.to_string())
         })

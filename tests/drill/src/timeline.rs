@@ -73,6 +73,16 @@ fn note(world: &World, event: &Value) {
             let listed: Vec<String> = doubled.iter().map(ToString::to_string).collect();
             ("verify-replication".to_owned(), format!("finds keys that both Regions accepted: {}", listed.join("; ")))
         }
+        Event::RegionRecovered { subject, observer } => {
+            (format!("observe-region {}", short(observer.as_str())), format!("finds {subject} serving again"))
+        }
+        Event::ReceiptsReconciled { summary } => {
+            let what = format!("has compared {} keys, {} to do", summary.plan.all(), summary.plan.to_do());
+            ("reconcile-receipts".to_owned(), what)
+        }
+        Event::ReceiptsUnfinished { run, invocations, .. } => {
+            ("reconcile-receipts".to_owned(), format!("goes on with {run} after {invocations} invocations"))
+        }
         Event::PromotionSlow { waiting_for, .. } => {
             ("promote-aurora".to_owned(), format!("is kept waiting: {waiting_for}"))
         }

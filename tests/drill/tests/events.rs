@@ -29,6 +29,7 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("page-humans", "keys-accepted-twice.json", To(r#""sent":true"#)),
     ("page-humans", "loss-counted.json", To(r#""sent":true"#)),
     ("page-humans", "promotion-slow.json", To(r#""sent":true"#)),
+    ("page-humans", "receipts-reconciled.json", To(r#""sent":true"#)),
     ("page-humans", "region-doubtful.json", To(r#""sent":true"#)),
     ("page-humans", "replica-cliff.json", To(r#""sent":true"#)),
     ("page-humans", "replication-changed.json", To(r#""sent":true"#)),
@@ -53,6 +54,14 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("promote-aurora", "switchover.json", ToPromotion),
     ("promote-aurora", "unfreeze.json", To(r#""freeze":null"#)),
     ("promote-aurora", "veto.json", ToRefusal("there is no incident `e1`")),
+    ("reconcile-receipts", "apply-dry-run.json", To(r#""state":"planned""#)),
+    ("reconcile-receipts", "apply.json", To(r#""state":"applied""#)),
+    ("reconcile-receipts", "incident-advanced.json", To("e1 is Restored")),
+    ("reconcile-receipts", "plan.json", To(r#""state":"planned""#)),
+    ("reconcile-receipts", "region-recovered.json", To(r#""state":"planned""#)),
+    ("reconcile-receipts", "schedule.json", To(r#""state":"planned""#)),
+    ("reconcile-receipts", "status.json", To("no run has finished yet")),
+    ("reconcile-receipts", "unfinished.json", To("is not under way any more")),
     ("verify-replication", "gate.json", To(r#""gate":"open""#)),
     ("verify-replication", "incident-advanced.json", To(r#""kind":"in_sync""#)),
     ("verify-replication", "schedule.json", To(r#""kind":"in_sync""#)),
@@ -78,6 +87,7 @@ fn invoke(function: &str, payload: Vec<u8>) -> (Deployment, Result<Value, String
         "observe-region" => observe_region::FUNCTION,
         "promote-aurora" => promote_aurora::FUNCTION,
         "page-humans" => page_humans::FUNCTION,
+        "reconcile-receipts" => reconcile_receipts::FUNCTION,
         "verify-replication" => verify_replication::FUNCTION,
         other => panic!("there is no function {other}"),
     };
@@ -121,7 +131,7 @@ fn every_sample_comes_to_what_it_should() {
 #[test]
 fn every_sample_is_in_the_table() {
     let mut found = Vec::new();
-    for function in ["observe-region", "page-humans", "promote-aurora", "verify-replication"] {
+    for function in ["observe-region", "page-humans", "promote-aurora", "reconcile-receipts", "verify-replication"] {
         for entry in std::fs::read_dir(events().join(function)).unwrap() {
             found.push((function.to_owned(), entry.unwrap().file_name().into_string().unwrap()));
         }
@@ -145,7 +155,7 @@ fn hostile_payloads_are_refused_told_and_move_nothing() {
         ("nested lists", "[".repeat(500_000).into_bytes()),
         ("nested objects", r#"{"a":"#.repeat(150_000).into_bytes()),
     ];
-    for function in ["observe-region", "promote-aurora", "page-humans", "verify-replication"] {
+    for function in ["observe-region", "promote-aurora", "page-humans", "reconcile-receipts", "verify-replication"] {
         for (name, payload) in &hostile {
             let (deployment, answer) = invoke(function, payload.clone());
             let problem = answer.expect_err(name);

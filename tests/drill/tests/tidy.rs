@@ -138,6 +138,13 @@ fn every_mutating_call_is_sent_with_retries_off() {
             ".put_events()",
             ".publish()\n",
             ".put_item()\n",
+            ".put_object()",
+            ".copy_object()",
+            ".delete_object()",
+            ".create_multipart_upload()",
+            ".upload_part_copy()",
+            ".complete_multipart_upload()",
+            ".abort_multipart_upload()",
         ] {
             for (position, _) in text.match_indices(call) {
                 let rest: String = text[position..].chars().take(2600).collect();

@@ -1,17 +1,23 @@
-//! S3: versioned buckets, replication by rule with lag, delete markers and per-object status (S3 replication.html and
-//! replication-status.html), in REST-XML. Path-style and virtual-hosted requests both work.
+//! S3: versioned buckets, replication by rule with lag, delete markers, per-object status (S3 replication.html and
+//! replication-status.html), conditional writes, copies and multipart uploads, in REST-XML. Path-style and
+//! virtual-hosted requests both work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use md5::{Digest as _, Md5};
 
 use crate::region::Region;
-use crate::service::respond;
 use crate::world::World;
 
+mod front;
+mod list;
+mod upload;
 mod xml;
+
+pub(crate) use front::{error_body, handle, operation};
 
 /// Every bucket.
 #[derive(Default)]
@@ -19,6 +25,7 @@ pub(crate) struct S3 {
     buckets: BTreeMap<String, Bucket>,
     paused: BTreeSet<(String, String)>,
     versions: u64,
+    uploads: BTreeMap<String, upload::Upload>,
 }
 
 struct Bucket {
@@ -48,10 +55,24 @@ struct Version {
     id: String,
     /// Absent: a delete marker.
     body: Option<Bytes>,
-    metadata: BTreeMap<String, String>,
+    about: About,
     created: Timestamp,
     status: Option<&'static str>,
-    kms: bool,
+}
+
+/// What is kept with an object beside its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Headers that are given back as they came: `content-type`, `x-amz-meta-…`, `x-amz-storage-class` and their like.
+    pub headers: BTreeMap<String, String>,
+    /// Tags, as a query string.
+    pub tags: String,
+    /// The key of SSE-KMS.
+    pub kms: Option<String>,
+    /// Put in so many parts: its ETag is no content hash.
+    pub parts: Option<usize>,
+    /// `CRC64NVME` is kept with it. What was written before S3 did so has none.
+    pub checksum: bool,
 }
 
 /// What a checker sees of an object's newest version.
@@ -65,6 +86,12 @@ pub struct Seen {
     pub deleted: bool,
     /// `x-amz-replication-status`.
     pub status: Option<&'static str>,
+    /// Its bytes; none for a delete marker.
+    pub body: Option<Bytes>,
+    /// What is kept with it.
+    pub about: About,
+    /// How many versions the key has.
+    pub versions: usize,
 }
 
 /// "Most objects in seconds" (S3 replication-time-control).
@@ -102,20 +129,47 @@ pub fn pause_replication(world: &World, from: &str, to: &str, paused: bool) {
 pub fn all_objects(world: &World, bucket: &str) -> Vec<Seen> {
     let state = world.state();
     let objects = state.s3.buckets.get(bucket).map(|bucket| &bucket.objects);
-    let newest = objects.into_iter().flatten().filter_map(|(key, versions)| Some((key, versions.last()?)));
+    let newest = objects.into_iter().flatten().filter_map(|(key, versions)| Some((key, versions, versions.last()?)));
     newest
-        .map(|(key, it)| Seen {
+        .map(|(key, versions, it)| Seen {
             key: key.clone(),
             version: it.id.clone(),
             deleted: it.body.is_none(),
             status: it.status,
+            body: it.body.clone(),
+            about: it.about.clone(),
+            versions: versions.len(),
         })
         .collect()
 }
 
 /// Puts an object as a program in the bucket's Region does, and sends it on its way to the other bucket.
 pub fn put_object(world: &World, bucket: &str, key: &str, body: Bytes) -> Result<(), Fault> {
-    put(world, bucket, key, Some(body), BTreeMap::new(), false).map(drop)
+    put_with(world, bucket, key, body, About { checksum: true, ..About::default() }).map(drop)
+}
+
+/// Puts an object with all that is kept with it. Returns its version id.
+pub fn put_with(world: &World, bucket: &str, key: &str, body: Bytes, about: About) -> Result<String, Fault> {
+    put(world, bucket, key, Some(body), about)
+}
+
+/// Deletes an object as a program in the bucket's Region does. Returns the delete marker's version id.
+pub fn delete_object(world: &World, bucket: &str, key: &str) -> Result<String, Fault> {
+    put(world, bucket, key, None, About::default())
+}
+
+/// Deletes one version for good: it is never replicated, and leaves no marker. Whether there was one.
+pub fn erase_version(world: &World, bucket: &str, key: &str, version: &str) -> bool {
+    let mut state = world.state();
+    let Ok(bucket) = state.s3.bucket(bucket) else { return false };
+    let Some(versions) = bucket.objects.get_mut(key) else { return false };
+    let before = versions.len();
+    versions.retain(|it| it.id != version);
+    let erased = versions.len() < before;
+    if versions.is_empty() {
+        bucket.objects.remove(key);
+    }
+    erased
 }
 
 /// An error as S3 gives it.
@@ -143,15 +197,29 @@ impl S3 {
     }
 }
 
-/// Adds a version; `None` for a delete marker. Returns its id.
-fn put(
-    world: &World,
-    bucket: &str,
-    key: &str,
-    body: Option<Bytes>,
-    metadata: BTreeMap<String, String>,
-    kms: bool,
-) -> Result<String, Fault> {
+impl Version {
+    /// In S3's quotation marks. MD5 of the content, but not of what was put in parts or encrypted under KMS.
+    fn etag(&self) -> String {
+        let Some(body) = &self.body else { return String::new() };
+        let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let plain = hex(&Md5::digest(body));
+        match (&self.about.kms, self.about.parts) {
+            (_, Some(parts)) => format!("\"{}-{parts}\"", hex(&Md5::digest(plain.as_bytes()))),
+            // Under KMS it depends on the encryption, which is another one for each version.
+            (Some(key), None) => format!("\"{}\"", hex(&Md5::digest(format!("{plain}{key}{}", self.id).as_bytes()))),
+            (None, None) => format!("\"{plain}\""),
+        }
+    }
+
+    fn checksum(&self) -> Option<String> {
+        let body = self.body.as_ref().filter(|_| self.about.checksum)?;
+        let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, body);
+        Some(aws_smithy_types::base64::encode(sum.to_be_bytes()))
+    }
+}
+
+/// Adds a version; no body for a delete marker. Returns its id.
+fn put(world: &World, bucket: &str, key: &str, body: Option<Bytes>, about: About) -> Result<String, Fault> {
     let now = world.now();
     let (id, replicates, lag) = {
         let mut state = world.state();
@@ -159,10 +227,11 @@ fn put(
         let id = format!("v{:08}", state.s3.versions);
         let lag = Duration::from_millis(LAG_MIN_MS + state.random.u64(0..LAG_SPREAD_MS));
         let place = state.s3.bucket(bucket)?;
-        let selected = |rule: &Rule| (body.is_some() || rule.delete_markers) && (!kms || rule.kms_objects);
+        let selected =
+            |rule: &Rule| (body.is_some() || rule.delete_markers) && (about.kms.is_none() || rule.kms_objects);
         let replicates = place.rule.as_ref().is_some_and(selected);
         let status = (replicates && body.is_some()).then_some("PENDING");
-        let version = Version { id: id.clone(), body, metadata, created: now, status, kms };
+        let version = Version { id: id.clone(), body, about, created: now, status };
         place.objects.entry(key.to_owned()).or_default().push(version);
         (id, replicates, lag)
     };
@@ -221,158 +290,4 @@ fn count_failure(world: &World, bucket: &str) {
     };
     let dimensions = [("SourceBucket", bucket), ("DestinationBucket", destination), ("RuleId", "all")];
     world.put_metric(region, "AWS/S3", "OperationsFailedReplication", &dimensions, 1.0);
-}
-
-/// The bucket and the key of a request, however it is addressed.
-fn place(request: &http::Request<Bytes>) -> (String, String) {
-    let host = request.uri().host().unwrap_or_default();
-    let path = request.uri().path().trim_start_matches('/');
-    let decoded = |text: &str| text.replace("%2F", "/").replace("%20", " ");
-    match host.split_once(".s3.") {
-        Some((bucket, _)) => (bucket.to_owned(), decoded(path)),
-        None => {
-            let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-            (bucket.to_owned(), decoded(key))
-        }
-    }
-}
-
-fn asks(request: &http::Request<Bytes>, name: &str) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    query.split('&').any(|part| part == name || part.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
-}
-
-/// An injected error in S3's shape.
-pub(crate) fn error_body(code: &str, message: &str) -> String {
-    xml::error(code, message)
-}
-
-/// The operation's name, from method, path and query.
-pub(crate) fn operation(request: &http::Request<Bytes>) -> &'static str {
-    let (_, key) = place(request);
-    match (request.method().as_str(), key.is_empty()) {
-        ("PUT", false) => "PutObject",
-        ("GET", false) => "GetObject",
-        ("HEAD", false) => "HeadObject",
-        ("DELETE", false) => "DeleteObject",
-        ("GET", true) if asks(request, "replication") => "GetBucketReplication",
-        ("GET", true) if asks(request, "versioning") => "GetBucketVersioning",
-        ("GET", true) if asks(request, "versions") => "ListObjectVersions",
-        (_, _) => "?",
-    }
-}
-
-pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) -> http::Response<Bytes> {
-    let (name, key) = place(request);
-    match answer(world, at, &name, &key, request) {
-        Ok(response) => response,
-        Err(Fault { status, code, message }) => {
-            let head = request.method() == http::Method::HEAD;
-            let body = if head { String::new() } else { xml::error(code, &message) };
-            respond(status, "application/xml", body)
-        }
-    }
-}
-
-fn answer(
-    world: &World,
-    at: Region,
-    name: &str,
-    key: &str,
-    request: &http::Request<Bytes>,
-) -> Result<http::Response<Bytes>, Fault> {
-    if world.state().s3.bucket(name)?.region != at {
-        return Err(fault(301, "PermanentRedirect", format!("{name} is in another Region")));
-    }
-    match operation(request) {
-        "PutObject" => {
-            let metadata = request.headers().iter().filter_map(|(name, value)| {
-                let name = name.as_str().strip_prefix("x-amz-meta-")?;
-                Some((name.to_owned(), value.to_str().ok()?.to_owned()))
-            });
-            let kms = request.headers().get("x-amz-server-side-encryption").is_some_and(|it| it == "aws:kms");
-            let body = Some(request.body().clone());
-            let version = put(world, name, key, body, metadata.collect(), kms)?;
-            with_headers(respond(200, "application/xml", ""), &[("x-amz-version-id", &version), ("etag", "\"0\"")])
-        }
-        "DeleteObject" => {
-            let marker = put(world, name, key, None, BTreeMap::new(), false)?;
-            with_headers(
-                respond(204, "application/xml", ""),
-                &[("x-amz-version-id", &marker), ("x-amz-delete-marker", "true")],
-            )
-        }
-        "GetObject" | "HeadObject" => {
-            let found = {
-                let mut state = world.state();
-                state.s3.bucket(name)?.objects.get(key).and_then(|versions| versions.last()).cloned()
-            };
-            let Some(Version { id, body: Some(body), metadata, created, status, kms }) = found else {
-                return Err(fault(404, "NoSuchKey", format!("The specified key does not exist: {key}")));
-            };
-            let modified = created.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-            let length = body.len().to_string();
-            let sent = if request.method() == http::Method::HEAD { Bytes::new() } else { body };
-            let mut headers = vec![
-                ("x-amz-version-id".to_owned(), id),
-                ("last-modified".to_owned(), modified),
-                ("etag".to_owned(), "\"0\"".to_owned()),
-                ("content-length".to_owned(), length),
-            ];
-            headers.extend(status.map(|status| ("x-amz-replication-status".to_owned(), status.to_owned())));
-            headers.extend(kms.then(|| ("x-amz-server-side-encryption".to_owned(), "aws:kms".to_owned())));
-            headers.extend(metadata.into_iter().map(|(name, value)| (format!("x-amz-meta-{name}"), value)));
-            let headers: Vec<(&str, &str)> =
-                headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            with_headers(respond(200, "binary/octet-stream", sent), &headers)
-        }
-        "GetBucketReplication" => {
-            let rule = world.state().s3.bucket(name)?.rule.clone();
-            let none =
-                || fault(404, "ReplicationConfigurationNotFoundError", "The replication configuration was not found");
-            Ok(respond(200, "application/xml", xml::replication(&rule.ok_or_else(none)?)))
-        }
-        "GetBucketVersioning" => Ok(respond(200, "application/xml", xml::versioning())),
-        "ListObjectVersions" => {
-            let mut state = world.state();
-            let listed: Vec<xml::Listed> = state
-                .s3
-                .bucket(name)?
-                .objects
-                .iter()
-                .flat_map(|(key, versions)| {
-                    let newest = versions.len();
-                    // S3 lists the newest version first.
-                    (1..)
-                        .zip(versions)
-                        .map(move |(number, it)| (key, number == newest, it))
-                        .collect::<Vec<_>>()
-                        .into_iter()
-                        .rev()
-                })
-                .map(|(key, is_latest, it)| xml::Listed {
-                    key: key.clone(),
-                    version: it.id.clone(),
-                    is_latest,
-                    modified: it.created,
-                    size: it.body.as_ref().map(Bytes::len),
-                })
-                .collect();
-            Ok(respond(200, "application/xml", xml::versions(name, &listed)))
-        }
-        _ => Err(fault(
-            501,
-            "NotImplemented",
-            "this world's S3 speaks PutObject, GetObject, HeadObject, DeleteObject, GetBucketReplication, GetBucketVersioning and ListObjectVersions",
-        )),
-    }
-}
-
-fn with_headers(mut response: http::Response<Bytes>, headers: &[(&str, &str)]) -> Result<http::Response<Bytes>, Fault> {
-    for (name, value) in headers {
-        let unusable = || fault(500, "InternalError", format!("the header {name} cannot be sent"));
-        let name = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
-        response.headers_mut().insert(name, http::HeaderValue::from_str(value).map_err(|_| unusable())?);
-    }
-    Ok(response)
 }
