@@ -46,7 +46,7 @@ pub(crate) fn sides(startup: &Startup, votes: &Result<Vec<Vote>, CoordinationErr
 }
 
 /// Why the other Region is not to be asked: this Region's own observer does not reach it; where that one has died, the
-/// witness's counts.
+/// witness's counts. Where nobody has looked lately, it may be dark: nothing leans on it (law 3), and nothing is known.
 fn dark(
     startup: &Startup,
     votes: &Result<Vec<Vote>, CoordinationError>,
@@ -54,12 +54,12 @@ fn dark(
     now: Timestamp,
 ) -> Option<String> {
     let policy = &startup.config.policy;
-    // Without a fresh vote nothing speaks against asking; every call has its time limit.
-    let votes = votes.as_ref().ok()?;
+    let unseen = || format!("nobody has looked at {} lately, and it is not asked", there.region);
+    let Ok(votes) = votes else { return Some(unseen()) };
     let fresh = |vote: &&Vote| vote.observer != there.region && distance(vote.at, now) <= policy.vote_age_max();
     let own = votes.iter().filter(fresh).find(|vote| vote.observer == startup.region);
-    let vote = own.or_else(|| votes.iter().find(fresh))?;
-    let sighting = vote.subjects.get(&there.region)?;
+    let Some(vote) = own.or_else(|| votes.iter().find(fresh)) else { return Some(unseen()) };
+    let Some(sighting) = vote.subjects.get(&there.region) else { return Some(unseen()) };
     let unreachable = sighting.liveness.failures > 0;
     let dark = match sighting.appearance(policy.failed_probes) {
         Appearance::Dark => true,

@@ -85,6 +85,10 @@ impl Page {
     /// Whether to send it. Without a record it is sent: a duplicate is better than a miss.
     #[must_use]
     pub fn delivery(&self, record: Option<&PageRecord>, now: Timestamp) -> Delivery {
+        let told = |kind: &String| record.is_some_and(|record| record.sent.contains(kind));
+        if !told(&self.kind) && self.follows().is_some_and(|before| !told(&before)) {
+            return Delivery::Wait;
+        }
         let Some(record) = record else { return Delivery::Send };
         if record.claimed.contains(&self.kind) {
             return Delivery::Wait;
@@ -99,6 +103,12 @@ impl Page {
         }
         let overtaken = record.highest_rank >= SETTLED_RANK && self.rank < record.highest_rank;
         if overtaken || record.sent.contains(&self.kind) { Delivery::Skip } else { Delivery::Send }
+    }
+
+    /// The kind that people read first, where both may be sent in the same breath: that writes work again, before what
+    /// follows from the old Region being back.
+    fn follows(&self) -> Option<String> {
+        (self.kind == Phase::Reconciling.to_string()).then(|| Phase::Restored.to_string())
     }
 
     /// The record that says that this page is about to be sent: two Regions that page at once settle it by who writes it.

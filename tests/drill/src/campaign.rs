@@ -182,6 +182,8 @@ impl Plan {
             standby_instances: self.standby_instances,
             payment_every: Duration::from_secs(3),
             readers: false,
+            // They only look, and only when the night is over.
+            reconcilers: false,
             asynchronous_attempts: self.asynchronous_attempts,
             ..Setup::standard(self.seed)
         };

@@ -55,6 +55,8 @@ pub struct Setup {
     pub payments_until: Duration,
     /// Whether there are clients that only read.
     pub readers: bool,
+    /// Whether the functions that run when it is over are installed.
+    pub reconcilers: bool,
     /// The attempts table replicates late (MREC), with last-writer-wins.
     pub asynchronous_attempts: bool,
     /// What is wrong with the installation, for tests of the tests.
@@ -86,6 +88,7 @@ impl Setup {
             payment_every: Duration::from_secs(1),
             payments_until: Duration::MAX,
             readers: true,
+            reconcilers: true,
             asynchronous_attempts: false,
             bug: None,
         }
@@ -220,17 +223,21 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
         let offset = if region == Region::LONDON { 20 } else { 35 };
         world.schedule(region, verify_replication::FUNCTION, minute, Duration::from_secs(offset));
         world.put_rule(rule("holdfast", "holdfast", vec!["IncidentAdvanced"], verify_replication::FUNCTION));
-        world.create_function(
-            region,
-            reconcile_receipts::FUNCTION,
-            Duration::from_secs(900),
-            handler(world, setup, Function::Receipts),
-        );
-        let receipts = vec!["RegionRecovered", "ReceiptsUnfinished"];
-        world.put_rule(rule("holdfast", "holdfast", receipts, reconcile_receipts::FUNCTION));
+        if setup.reconcilers {
+            deploy_reconcilers(world, region, setup);
+        }
         world.put_rule(rule("holdfast", "holdfast", vec!["RegionSuspected"], promote_aurora::FUNCTION));
         world.put_rule(rule("default", "aws.rds", vec![], promote_aurora::FUNCTION));
     }
+}
+
+/// What runs when it is over.
+fn deploy_reconcilers(world: &World, region: Region, setup: &Setup) {
+    let receipts = handler(world, setup, Function::Receipts);
+    world.create_function(region, reconcile_receipts::FUNCTION, Duration::from_secs(900), receipts);
+    let starts = vec!["IncidentAdvanced", "RegionRecovered", "ReceiptsUnfinished"];
+    let target = reconcile_receipts::FUNCTION;
+    world.put_rule(Rule { region, bus: "holdfast", source: "holdfast", detail_types: starts, target });
 }
 
 /// The third, late opinion: Route 53's own alarm, which lives in us-east-1 and reaches London by SNS.

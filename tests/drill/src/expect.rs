@@ -199,5 +199,13 @@ pub(crate) fn the_old_volume_is_secured(outcome: &Outcome) -> Vec<String> {
     claims.holds(calls == 1, format!("FailoverGlobalCluster was sent {calls} times"));
     told(outcome, &mut claims, "eu-west-1 is back");
     told_once(outcome, &mut claims);
+    let events = outcome.world.published();
+    let compared = events.iter().find(|(_, _, event)| event["detail-type"] == "ReceiptsReconciled");
+    let summary = compared.map(|(_, _, event)| event["detail"]["summary"].clone()).unwrap_or_default();
+    let keys =
+        summary["plan"].as_object().map_or(0, |classes| classes.values().filter_map(|it| it["keys"].as_u64()).sum());
+    claims.holds(keys > 100, format!("the receipts were not compared when Dublin was back: {summary}"));
+    let unclear = ["Conflict", "Uncheckable", "Erased", "Failed"].iter().any(|class| !summary["plan"][class].is_null());
+    claims.holds(!unclear, format!("one outage leaves no receipt that a person must look at: {summary}"));
     claims.0
 }

@@ -207,3 +207,20 @@ fn a_region_that_is_back_before_rds_was_asked_keeps_the_writer() {
     }
     assert!(given_back > 0, "no kill came between the fence and RDS");
 }
+
+/// Seeds 2659, 4473, 5666, 7313, 7330, 8402, 9204: the observers' votes were stale, and verify-replication asked a Region
+/// that had long been dark.
+#[test]
+fn a_region_that_nobody_has_looked_at_lately_is_not_asked() {
+    let dark = fault(39_461, None, Trouble::Dark(Region::DUBLIN));
+    let cut = fault(55_322, Some(79_054), Trouble::Cut { from: Region::LONDON, to: Region::FRANKFURT });
+    holds(&Plan { promotion: ms(29_989), ..night(7313, vec![dark, cut]) });
+}
+
+/// Seed 700: people read that Dublin is back before they read that writes work.
+#[test]
+fn people_read_that_writes_work_before_that_the_old_region_is_back() {
+    let dark = fault(17_222, Some(26_841), Trouble::Dark(Region::DUBLIN));
+    let run = holds(&Plan { promotion: ms(31_625), standby_instances: 2, ..night(700, vec![dark]) });
+    assert_eq!(run.phase, Some(Phase::Reconciling));
+}

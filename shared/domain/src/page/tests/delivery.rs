@@ -59,3 +59,23 @@ fn a_record_only_rises() {
     let late = page(10, None).remembered(Some(sent), at(7));
     assert_eq!(late, PageRecord { version: 3, ..expected });
 }
+
+/// Seeds 700 and 7472: both pages were on their way at once, and people read that Dublin is back before that writes work.
+#[test]
+fn that_the_old_region_is_back_waits_for_the_page_that_writes_work() {
+    let back = |sent: Option<&[&str]>, rank| {
+        let record = sent.map(|sent| PageRecord {
+            version: 1,
+            highest_rank: rank,
+            sent: sent.iter().map(|kind| (*kind).to_owned()).collect(),
+            claimed: BTreeSet::new(),
+            last_heard: at(0),
+        });
+        Page { kind: "Reconciling".into(), ..page(70, None) }.delivery(record.as_ref(), at(0))
+    };
+    assert_eq!(back(None, 0), Delivery::Wait);
+    assert_eq!(back(Some(&["Confirmed"]), 10), Delivery::Wait);
+    assert_eq!(back(Some(&["Confirmed", "Restored"]), 60), Delivery::Send);
+    // It was sent after all: a page that got lost does not hold up those of every minute to come.
+    assert_eq!(back(Some(&["Reconciling"]), 70), Delivery::Skip);
+}
