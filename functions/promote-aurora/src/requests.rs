@@ -24,6 +24,7 @@ impl Run<'_> {
             Action::Status => self.status().await,
             Action::Observe { .. } => Err(self.refused("`observe` goes to observe-region").await),
             Action::Verify | Action::Gate => Err(self.refused("`verify` and `gate` go to verify-replication").await),
+            Action::Reconcile { .. } => Err(self.refused("`reconcile` goes to reconcile-ledger").await),
             Action::Resume if dry_run => self.status().await,
             Action::Resume => self.tick().await,
             Action::Failover { to, by, comment, overrides } => {

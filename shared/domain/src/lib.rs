@@ -15,6 +15,7 @@ pub mod policy;
 pub mod price;
 pub mod promotion;
 pub mod quorum;
+pub mod reconciliation;
 pub mod region;
 pub mod replication;
 pub mod topology;

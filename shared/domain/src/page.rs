@@ -24,6 +24,7 @@ pub enum Severity {
     Critical,
 }
 
+mod reconciliation;
 mod replication;
 
 /// A page, before any provider has shaped it.
@@ -246,6 +247,8 @@ fn composed(event: &Event, topology: &Topology) -> Option<Page> {
             avoid: None,
             quiet: Some(Duration::from_secs(600)),
         }),
+        Event::LedgerReconciled { summary } => reconciliation::reconciled(summary, cluster),
+        Event::ClearingFileRefused { refused } => Some(reconciliation::refused(refused, cluster)),
     }
 }
 
