@@ -4,7 +4,7 @@
 # make crash    every call of every scenario struck in every way (hours)     make bugs   the table of deliberate bugs
 # make fuzz     hostile input for every parser, by coverage    make mutants  lines that no test would miss
 CARGO ?= cargo
-FUNCTIONS = observe-region page-humans promote-aurora verify-replication
+FUNCTIONS = observe-region page-humans promote-aurora reconcile-ledger verify-replication
 SCENARIO ?= dublin-dark
 SEED ?= 1
 SEEDS ?= 500

@@ -203,6 +203,8 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
         "PromotionSlow",
         "DatabaseNotice",
         "TriggerRefused",
+        "LedgerReconciled",
+        "ClearingFileRefused",
     ];
     world.put_rule(rule("holdfast", "holdfast", told, page_humans::FUNCTION));
     if data {
@@ -220,6 +222,15 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
         world.schedule(region, verify_replication::FUNCTION, minute, Duration::from_secs(offset));
         world.put_rule(rule("holdfast", "holdfast", vec!["IncidentAdvanced"], verify_replication::FUNCTION));
         world.put_rule(rule("holdfast", "holdfast", vec!["RegionSuspected"], promote_aurora::FUNCTION));
+        let quarter_of_an_hour = Duration::from_secs(900);
+        world.create_function(
+            region,
+            reconcile_ledger::FUNCTION,
+            quarter_of_an_hour,
+            handler(world, setup, Function::Ledger),
+        );
+        world.schedule(region, reconcile_ledger::FUNCTION, minute, Duration::from_secs(offset + 25));
+        world.put_rule(rule("holdfast", "holdfast", vec!["IncidentAdvanced"], reconcile_ledger::FUNCTION));
         world.put_rule(rule("default", "aws.rds", vec![], promote_aurora::FUNCTION));
     }
 }
@@ -257,6 +268,7 @@ enum Function {
     Promote,
     Page,
     Verify,
+    Ledger,
 }
 
 fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
@@ -278,6 +290,7 @@ fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
                 Function::Promote => promote_aurora::handle(&startup, ledger, given).await,
                 Function::Page => page_humans::handle(&startup, given).await,
                 Function::Verify => verify_replication::handle(&startup, given).await,
+                Function::Ledger => reconcile_ledger::handle(&startup, ledger, given).await,
             };
             answer.map_err(|failure| failure.to_string())
         })
