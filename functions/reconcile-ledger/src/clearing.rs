@@ -13,9 +13,9 @@ use holdfast_domain::Timestamp;
 use holdfast_domain::attempt::{Attempt, WINDOW_MINUTES_MAX, Window};
 use holdfast_domain::event::Event;
 use holdfast_domain::reconciliation::{FileRecord, Finding, Pass, RefusedFile};
-use holdfast_settlement::format::{FormatError, Rows};
+use holdfast_settlement::format::{Fault, FormatError, Rows};
 use holdfast_settlement::record::{Record, Side};
-use holdfast_settlement::{Policy, Reconciliation, Report, RunError, Settlement, What};
+use holdfast_settlement::{Break, Policy, Reconciliation, Report, RunError, Settlement, What};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -43,6 +43,8 @@ struct Asked<'a> {
 /// What a file's records say of when they happened.
 struct Span {
     window: Window,
+    /// Whose bookings are laid beside: the last payments are booked a moment after they were charged.
+    books: Window,
     /// What happened up to here and is not in the file is not coming.
     complete_until: Timestamp,
     rows: u64,
@@ -60,9 +62,11 @@ enum Stopped {
 
 impl From<FormatError> for Stopped {
     fn from(error: FormatError) -> Self {
-        match error.fault {
-            holdfast_settlement::format::Fault::Io(_) => Self::Hindered(error.to_string()),
-            _ => Self::Broken(error.to_string()),
+        // What could not be read from the disk says nothing of the file.
+        if matches!(error.fault, Fault::Io(_)) {
+            Self::Hindered(error.to_string())
+        } else {
+            Self::Broken(error.to_string())
         }
     }
 }
@@ -167,11 +171,16 @@ impl Run<'_> {
             Err(why) => (Vec::new(), Some(why)),
         };
         let mut books = Spool::new();
-        self.export(Selection::Window(window), &mut books).await?;
+        self.export(Selection::Window(span.books), &mut books).await?;
         let policy = Policy::new(asked.format.name(), self.startup.now(), Some(span.complete_until), self.next_file());
         let first = self.run_engine(asked, file, &policy, &[&books], &marks)?;
         // What the ledger had booked on other days is asked for by key, and laid beside.
-        let keys = unmatched(&first);
+        let (keys, nameless) = unmatched(&first);
+        if nameless > 0 {
+            at_least = Some(format!(
+                "{nameless} records without our key were looked for in the ledger's bookings of these days only"
+            ));
+        }
         let settlement = if keys.is_empty() {
             first
         } else if keys.len() > KEYS_MAX {
@@ -179,7 +188,7 @@ impl Run<'_> {
             first
         } else {
             let mut others = Spool::new();
-            self.export(Selection::Keys { keys, outside: Some(window) }, &mut others).await?;
+            self.export(Selection::Keys { keys, outside: Some(span.books) }, &mut others).await?;
             self.run_engine(asked, file, &policy, &[&books, &others], &marks)?
         };
         tracing::info!(run, rows = span.rows, "the file was read to its end");
@@ -214,7 +223,8 @@ impl Run<'_> {
         // Whether something was charged must not hang on which of two clocks was ahead when the file was cut.
         let margin = self.startup.config.policy.clock_margin();
         let complete_until = asked.to.unwrap_or_else(|| last.checked_sub(margin).unwrap_or(last));
-        Ok(Span { window: Window { from, to }, complete_until, rows: count })
+        let books = Window { from, to: to.checked_add(margin).unwrap_or(to) };
+        Ok(Span { window: Window { from, to }, books, complete_until, rows: count })
     }
 
     fn run_engine(
@@ -308,8 +318,8 @@ impl Run<'_> {
     }
 }
 
-/// Keys that the ledger may have booked on other days.
-fn unmatched(settlement: &Settlement) -> Vec<String> {
+/// Keys that the ledger may have booked on other days, and how many records without a key it may have too.
+fn unmatched(settlement: &Settlement) -> (Vec<String>, usize) {
     let of_other_days = |what: &What| match what {
         What::NetworkOnly { .. }
         | What::LostInFailover { .. }
@@ -325,11 +335,8 @@ fn unmatched(settlement: &Settlement) -> Vec<String> {
         | What::DuplicateBooking
         | What::RepeatedByNetwork => false,
     };
-    let keys: BTreeSet<&str> = settlement
-        .breaks
-        .iter()
-        .filter(|found| of_other_days(&found.what) && !found.merchant_ref.is_empty())
-        .map(|found| found.merchant_ref.as_str())
-        .collect();
-    keys.into_iter().map(str::to_owned).collect()
+    let open = settlement.breaks.iter().filter(|found| of_other_days(&found.what));
+    let keys: BTreeSet<&str> = open.map(|found| found.merchant_ref.as_str()).filter(|key| !key.is_empty()).collect();
+    let nameless = |found: &&Break| matches!(found.what, What::NetworkOnly { .. }) && found.merchant_ref.is_empty();
+    (keys.into_iter().map(str::to_owned).collect(), settlement.breaks.iter().filter(nameless).count())
 }
