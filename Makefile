@@ -6,7 +6,7 @@
 # make bench-ledger    5 million payments matched against a settlement file, beside DuckDB
 # make fuzz     hostile input for every parser, by coverage    make mutants  lines that no test would miss
 CARGO ?= cargo
-FUNCTIONS = observe-region page-humans promote-aurora reconcile-receipts verify-replication
+FUNCTIONS = observe-region page-humans promote-aurora reconcile-ledger reconcile-receipts verify-replication
 SCENARIO ?= dublin-dark
 SEED ?= 1
 SEEDS ?= 500

@@ -95,7 +95,7 @@ pub fn trigger(payload: &[u8]) -> bool {
         match trigger {
             Trigger::Holdfast(event) => page(event),
             Trigger::Manual(Manual { action, .. }) => names_a_person(action),
-            Trigger::Alarm(_) | Trigger::Schedule { .. } | Trigger::Rds(_) => {}
+            Trigger::Alarm(_) | Trigger::Schedule { .. } | Trigger::Rds(_) | Trigger::Object { .. } => {}
         }
     }
     true
@@ -130,7 +130,8 @@ fn names_a_person(action: &Action) {
         | Action::Verify
         | Action::Gate
         | Action::PlanReceipts
-        | Action::Resume => return,
+        | Action::Resume
+        | Action::Reconcile { .. } => return,
     };
     assert!(!by.trim().is_empty() && !by.contains('<'), "asked for by `{by}`");
 }
@@ -152,6 +153,10 @@ fn as_payload(trigger: &Trigger) -> Value {
         Trigger::Rds(RdsEvent { id, source, message, at }) => {
             let detail = json!({"EventID": id, "SourceArn": source, "Message": message, "Date": at});
             json!({"source": "aws.rds", "detail-type": "RDS DB Cluster Event", "detail": detail})
+        }
+        Trigger::Object { bucket, key } => {
+            let detail = json!({"bucket": {"name": bucket}, "object": {"key": key}});
+            json!({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
         }
         Trigger::Manual(Manual { action, dry_run }) => {
             let mut request = as_request(action);
@@ -189,6 +194,9 @@ fn as_request(action: &Action) -> Value {
         Action::Freeze { by, reason } => json!({"action": "freeze", "by": by, "reason": reason}),
         Action::Unfreeze { by } => json!({"action": "unfreeze", "by": by}),
         Action::Retry { incident, by } => json!({"action": "retry", "incident": incident, "by": by}),
+        Action::Reconcile { pass, object, from, to } => {
+            json!({"action": "reconcile", "pass": pass, "object": object, "from": from, "to": to})
+        }
         Action::Close { incident, by, overrides } => {
             json!({"action": "close", "incident": incident, "by": by, "override": overrides})
         }

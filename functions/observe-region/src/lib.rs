@@ -54,9 +54,12 @@ pub async fn handle(startup: &Startup, ledger: Arc<dyn Ledger>, invocation: Invo
                 | Action::Freeze { .. }
                 | Action::Unfreeze { .. }
                 | Action::Retry { .. }
-                | Action::Close { .. } => return Err(not_ours(startup).await),
+                | Action::Close { .. }
+                | Action::Reconcile { .. } => return Err(not_ours(startup).await),
             },
-            Trigger::Alarm(_) | Trigger::Holdfast(_) | Trigger::Rds(_) => return Err(not_ours(startup).await),
+            Trigger::Alarm(_) | Trigger::Holdfast(_) | Trigger::Rds(_) | Trigger::Object { .. } => {
+                return Err(not_ours(startup).await);
+            }
         });
     }
     Ok(if reports.len() == 1 { reports.remove(0) } else { Value::Array(reports) })

@@ -42,7 +42,7 @@ pub async fn handle(startup: &Startup, invocation: Invocation) -> Result<Value, 
             Trigger::Alarm(_) => json!({"page": null, "why": "only an alarm that is in ALARM pages"}),
             Trigger::Schedule { .. } => catch_up(startup).await?,
             Trigger::Manual(request) if request.action == Action::Status => status(startup),
-            Trigger::Manual(_) | Trigger::Rds(_) => {
+            Trigger::Manual(_) | Trigger::Rds(_) | Trigger::Object { .. } => {
                 let problem = TriggerError::Unnamed {
                     found: "something that promote-aurora or observe-region takes; page-humans takes Holdfast events and {\"action\":\"status\"}".into(),
                 };

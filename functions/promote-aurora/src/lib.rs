@@ -69,6 +69,9 @@ impl Run<'_> {
             Trigger::Schedule { .. } => self.tick().await,
             Trigger::Rds(event) => self.rds_event(event).await,
             Trigger::Manual(request) => self.request(request).await,
+            Trigger::Object { .. } => {
+                Err(self.startup.refuse(FUNCTION, "objects that land in S3 go to reconcile-ledger".into()).await)
+            }
         }
     }
 

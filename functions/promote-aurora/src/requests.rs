@@ -27,6 +27,7 @@ impl Run<'_> {
                 Err(self.refused("`plan_receipts` and `apply_receipts` go to reconcile-receipts").await)
             }
             Action::Verify | Action::Gate => Err(self.refused("`verify` and `gate` go to verify-replication").await),
+            Action::Reconcile { .. } => Err(self.refused("`reconcile` goes to reconcile-ledger").await),
             Action::Resume if dry_run => self.status().await,
             Action::Resume => self.tick().await,
             Action::Failover { to, by, comment, overrides } => {

@@ -63,9 +63,12 @@ async fn take(startup: &Startup, trigger: Trigger) -> Result<Value, Failure> {
             | Action::Freeze { .. }
             | Action::Unfreeze { .. }
             | Action::Retry { .. }
-            | Action::Close { .. } => Err(not_ours(startup).await),
+            | Action::Close { .. }
+            | Action::Reconcile { .. } => Err(not_ours(startup).await),
         },
-        Trigger::Holdfast(_) | Trigger::Alarm(_) | Trigger::Rds(_) => Err(not_ours(startup).await),
+        Trigger::Holdfast(_) | Trigger::Alarm(_) | Trigger::Rds(_) | Trigger::Object { .. } => {
+            Err(not_ours(startup).await)
+        }
     }
 }
 

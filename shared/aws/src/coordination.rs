@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use crate::clients::never_retried;
 use crate::failure::causes;
 
+mod ledger;
 mod replication;
 mod trails;
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Debug};
 use std::future::Future;
+use std::io::Write;
 use std::pin::Pin;
 use std::time::Duration;
 
 use holdfast_domain::Timestamp;
+use holdfast_domain::attempt::Window;
 use holdfast_domain::beacon::Standing;
 use holdfast_domain::money::Totals;
 
@@ -29,6 +31,34 @@ pub trait Ledger: Send + Sync + Debug {
 
     /// Which of these attempts are booked, in batches of `KEYS_MAX`.
     fn booked(&self, through: Through, keys: Vec<String>) -> LedgerFuture<'_, BTreeSet<String>>;
+
+    /// Writes rows of the view as CSV, with a header and times in UTC, all from one snapshot. Returns how many there were.
+    ///
+    /// Never more than a piece of the answer is in memory. What was written before an error must not be used.
+    fn export<'a>(
+        &'a self,
+        through: Through,
+        rows: Selection,
+        within: Duration,
+        to: &'a mut (dyn Write + Send),
+    ) -> LedgerFuture<'a, u64>;
+}
+
+/// The columns of an export, in order.
+pub const EXPORT_HEADER: &str = "attempt_key,network_reference,kind,amount_minor,currency,booked_at\n";
+
+/// Which rows are exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Those booked within, both instants included.
+    Window(Window),
+    /// Those of these keys, in batches of `KEYS_MAX`.
+    Keys {
+        /// The keys.
+        keys: Vec<String>,
+        /// Leaves out what was booked within: somebody has those rows already.
+        outside: Option<Window>,
+    },
 }
 
 /// Pending work on the ledger.
@@ -41,6 +71,8 @@ pub enum Through {
     LocalReader,
     /// The writer endpoint: the truth after a promotion, where a reader may be some milliseconds behind.
     Writer,
+    /// A cluster that was restored from the old volume's snapshot: `topology.ledger.salvage_endpoint`.
+    OldVolume,
 }
 
 impl fmt::Display for Through {
@@ -48,6 +80,7 @@ impl fmt::Display for Through {
         f.write_str(match self {
             Self::LocalReader => "the local reader endpoint",
             Self::Writer => "the writer endpoint",
+            Self::OldVolume => "the restored old volume",
         })
     }
 }
@@ -57,6 +90,8 @@ pub const KEYS_MAX: usize = 1000;
 /// How long one reading may take: connecting and asking.
 pub const READ_MAX: Duration = Duration::from_secs(2);
 
+/// An export that gives nothing for so long has failed.
+pub const EXPORT_IDLE_MAX: Duration = Duration::from_secs(30);
 /// How long one try may take: connecting, asking and writing.
 pub const FENCE_WRITE_MAX: Duration = Duration::from_secs(3);
 
@@ -105,6 +140,20 @@ pub enum LedgerError {
     #[error("reading the ledger failed: {why}")]
     Reading {
         /// The driver's words.
+        why: String,
+    },
+    /// An export took too long.
+    #[error("the export from {endpoint} was not done within {} s; ask for a shorter stretch of time", within.as_secs())]
+    ExportTimedOut {
+        /// Host name.
+        endpoint: String,
+        /// How long it was given.
+        within: Duration,
+    },
+    /// What was exported could not be kept.
+    #[error("the export could not be written down: {why}; give more ephemeral storage")]
+    Spool {
+        /// The system's words.
         why: String,
     },
     /// The installation lacks what a safe connection needs.

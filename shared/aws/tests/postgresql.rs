@@ -3,14 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use holdfast_aws::ledger::{Ledger as _, LedgerError, PostgresLedger, Through};
+use holdfast_aws::ledger::{Ledger as _, LedgerError, PostgresLedger, Selection, Through};
 use holdfast_domain::Timestamp;
+use holdfast_domain::attempt::Window;
 use holdfast_domain::beacon::Role;
 use holdfast_domain::config::Config;
 use holdfast_domain::money::Currency;
+use holdfast_domain::topology::Topology;
 use holdfast_postgresql::{DATABASE, Server, ServerError, USER};
 use tokio_postgres::{Client, NoTls};
 
@@ -41,6 +44,11 @@ async fn connect(server: &Server) -> Client {
 
 /// London's way to the ledger.
 fn ledger(writer: &Server, reader: &Server) -> PostgresLedger {
+    with(writer, reader, |_| {})
+}
+
+/// The same in an installation that differs.
+fn with(writer: &Server, reader: &Server, change: impl FnOnce(&mut Topology)) -> PostgresLedger {
     let mut config = Config::parse(include_str!("../../../events/config.example.json")).unwrap();
     let topology = &mut config.topology;
     topology.writer_endpoint = writer.socket();
@@ -51,6 +59,7 @@ fn ledger(writer: &Server, reader: &Server) -> PostgresLedger {
     for data in &mut topology.data_regions {
         data.reader_endpoint = reader.socket();
     }
+    change(topology);
     let sdk = SdkConfig::builder().region(Region::new("eu-west-2")).build();
     PostgresLedger::new(&sdk, topology, Some("unused".into()))
 }
@@ -128,4 +137,120 @@ async fn a_standby_says_where_it_stands_refuses_the_fence_and_takes_it_once_prom
     standby.promote().unwrap();
     london.write_fence_row(1).await.unwrap();
     assert_eq!(london.standing().await.unwrap().role, Role::Primary);
+}
+
+/// Counts what an export hands over at once.
+#[derive(Default)]
+struct Sink {
+    text: Vec<u8>,
+    largest_piece: usize,
+}
+
+impl std::io::Write for Sink {
+    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
+        self.largest_piece = self.largest_piece.max(piece.len());
+        self.text.extend_from_slice(piece);
+        Ok(piece.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn export(ledger: &PostgresLedger, through: Through, rows: Selection) -> Result<(u64, Sink), LedgerError> {
+    let mut sink = Sink::default();
+    let count = ledger.export(through, rows, Duration::from_secs(60), &mut sink).await?;
+    Ok((count, sink))
+}
+
+#[tokio::test]
+async fn an_export_has_the_windows_rows_in_order_whatever_is_in_their_text() {
+    let Some((server, client)) = primary().await else { return };
+    let insert = r#"INSERT INTO bookings VALUES
+        ('b', 'net-2', 'capture', 9223372036854775807, 'JPY', '2026-11-24T15:07:00.0005+01:00'),
+        ('a "quoted", and
+two lines', NULL, 'refund', -250, 'EUR', '2026-11-24T14:06:00Z'),
+        ('early', 'net-0', 'capture', 1, 'EUR', '2026-11-24T14:05:59.999Z'),
+        ('late', 'net-3', 'capture', 1, 'EUR', '2026-11-24T14:07:00.001Z')"#;
+    client.batch_execute(insert).await.unwrap();
+    client
+        .batch_execute(
+            "ALTER DATABASE postgres SET DateStyle = 'German'; ALTER DATABASE postgres SET TimeZone = 'Asia/Tokyo'",
+        )
+        .await
+        .unwrap();
+    let window = Window { from: at("2026-11-24T14:06:00Z"), to: at("2026-11-24T14:07:00Z") };
+    let (count, sink) = export(&ledger(&server, &server), Through::Writer, Selection::Window(window)).await.unwrap();
+    let text = String::from_utf8(sink.text).unwrap();
+    let expected = "attempt_key,network_reference,kind,amount_minor,currency,booked_at\n\
+        \"a \"\"quoted\"\", and\ntwo lines\",,refund,-250,EUR,2026-11-24 14:06:00+00\n\
+        b,net-2,capture,9223372036854775807,JPY,2026-11-24 14:07:00.0005+00\n";
+    assert_eq!((count, text.as_str()), (2, expected));
+}
+
+#[tokio::test]
+async fn an_export_by_keys_takes_each_key_as_text_and_leaves_out_what_somebody_has_already() {
+    let Some((server, client)) = primary().await else { return };
+    let insert = r"INSERT INTO bookings VALUES ('o''brien'' OR ''1''=''1', 'n1', 'capture', 1, 'EUR', '2026-11-24T14:00:00Z'),
+        ('back\slash', 'n2', 'capture', 2, 'EUR', '2026-11-24T14:00:00Z'), ('other', 'n3', 'capture', 3, 'EUR', '2026-11-24T14:00:00Z'),
+        ('within', 'n4', 'capture', 4, 'EUR', '2026-11-24T14:06:30Z')";
+    client.batch_execute(insert).await.unwrap();
+    // Older servers may be set up so; the export sets what it needs.
+    client.batch_execute("ALTER DATABASE postgres SET standard_conforming_strings = off").await.unwrap();
+    let outside = Some(Window { from: at("2026-11-24T14:06:00Z"), to: at("2026-11-24T14:07:00Z") });
+    let keys = (0..2500).map(|number| format!("none{number}"));
+    let keys = keys.chain(["o'brien' OR '1'='1", r"back\slash", "within"].map(str::to_owned)).collect();
+    let rows = Selection::Keys { keys, outside };
+    let (count, sink) = export(&ledger(&server, &server), Through::Writer, rows).await.unwrap();
+    let text = String::from_utf8(sink.text).unwrap();
+    assert_eq!(count, 2, "{text}");
+    assert!(text.contains("n1") && text.contains("n2") && !text.contains("n3") && !text.contains("n4"), "{text}");
+    let none = Selection::Keys { keys: vec![], outside: None };
+    assert_eq!(export(&ledger(&server, &server), Through::Writer, none).await.unwrap().0, 0);
+}
+
+#[tokio::test]
+async fn two_hundred_thousand_rows_come_a_piece_at_a_time() {
+    let Some((server, client)) = primary().await else { return };
+    let insert = "INSERT INTO bookings SELECT 'key-' || n, 'net-' || n, 'capture', n, 'EUR', '2026-11-24T14:06:00Z' FROM generate_series(1, 200000) n";
+    client.batch_execute(insert).await.unwrap();
+    let window = Window { from: at("2026-11-24T14:06:00Z"), to: at("2026-11-24T14:07:00Z") };
+    let (count, sink) =
+        export(&ledger(&server, &server), Through::LocalReader, Selection::Window(window)).await.unwrap();
+    assert_eq!(count, 200_000);
+    assert_eq!(sink.text.iter().filter(|byte| **byte == b'\n').count(), 200_001);
+    assert!(sink.largest_piece < 1 << 16, "{} bytes came at once", sink.largest_piece);
+}
+
+#[tokio::test]
+async fn the_old_volume_is_a_server_of_its_own_and_must_be_named() {
+    let Some((new, _)) = primary().await else { return };
+    let Some((old, client)) = primary().await else { return };
+    client
+        .batch_execute("INSERT INTO bookings VALUES ('only here', 'n', 'capture', 1, 'EUR', '2026-11-24T14:06:30Z')")
+        .await
+        .unwrap();
+    let window = Selection::Window(Window { from: at("2026-11-24T14:06:00Z"), to: at("2026-11-24T14:07:00Z") });
+    let unnamed = export(&ledger(&new, &new), Through::OldVolume, window.clone()).await.err().unwrap();
+    assert!(unnamed.to_string().contains("topology.ledger.salvage_endpoint"), "{unnamed}");
+    let named = with(&new, &new, |topology| topology.ledger.salvage_endpoint = Some(old.socket()));
+    assert_eq!(export(&named, Through::OldVolume, window.clone()).await.unwrap().0, 1);
+    assert_eq!(export(&named, Through::Writer, window).await.unwrap().0, 0);
+}
+
+#[tokio::test]
+async fn an_export_that_is_not_done_in_time_is_an_error_and_not_a_short_answer() {
+    let Some((server, client)) = primary().await else { return };
+    client
+        .batch_execute("INSERT INTO bookings VALUES ('k', 'n', 'capture', 1, 'EUR', '2026-11-24T14:06:30Z')")
+        .await
+        .unwrap();
+    client
+        .batch_execute("CREATE OR REPLACE VIEW holdfast_ledger AS SELECT attempt_key, network_reference, kind, amount_minor, currency, booked_at FROM bookings, pg_sleep(5)")
+        .await
+        .unwrap();
+    let rows = Selection::Keys { keys: vec!["k".into()], outside: None };
+    let ledger = ledger(&server, &server);
+    let failed = ledger.export(Through::Writer, rows, Duration::from_millis(300), &mut Sink::default()).await;
+    assert!(matches!(failed, Err(LedgerError::ExportTimedOut { .. })), "{failed:?}");
 }

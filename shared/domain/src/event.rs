@@ -6,6 +6,7 @@ use crate::attempt::Doubled;
 use crate::incident::Incident;
 use crate::quorum::{DarkProof, Quorum};
 use crate::receipts::Summary;
+use crate::reconciliation::{RefusedFile, Summary as LedgerSummary};
 use crate::replication::Change;
 use crate::{Region, Timestamp};
 
@@ -109,6 +110,16 @@ pub enum Event {
         /// What was expected.
         problem: String,
     },
+    /// Attempts, ledger and perhaps the card network's file were laid side by side.
+    LedgerReconciled {
+        /// What was found.
+        summary: Box<LedgerSummary>,
+    },
+    /// A file of the card network cannot be used, and was put aside whole.
+    ClearingFileRefused {
+        /// Which, and why.
+        refused: RefusedFile,
+    },
 }
 
 impl Event {
@@ -129,6 +140,8 @@ impl Event {
             Self::PromotionSlow { .. } => "PromotionSlow",
             Self::DatabaseNotice { .. } => "DatabaseNotice",
             Self::TriggerRefused { .. } => "TriggerRefused",
+            Self::LedgerReconciled { .. } => "LedgerReconciled",
+            Self::ClearingFileRefused { .. } => "ClearingFileRefused",
         }
     }
 }
@@ -163,6 +176,14 @@ mod tests {
         check(&format!(r#"{incident},"waiting_for":"RDS""#), "PromotionSlow");
         check(r#""event_id":"RDS-EVENT-0391","message":"m","meaning":"n","at":null"#, "DatabaseNotice");
         check(r#""function":"f","region":"eu-west-2","problem":"p""#, "TriggerRefused");
+        check(
+            r#""summary":{"pass":"now","run":"e1","region":"eu-west-2","finding":{"unknown":{"why":"w","resume":"r"}},"report":null,"at":"2026-11-24T14:08:00Z"}"#,
+            "LedgerReconciled",
+        );
+        check(
+            r#""refused":{"object":"s3://b/k","digest":"0f","problem":"p","quarantined_as":null,"at":"2026-11-24T14:08:00Z"}"#,
+            "ClearingFileRefused",
+        );
     }
 
     /// Sums were numbers of 128 bits once: they could be written, and no pager could read them.

@@ -16,6 +16,7 @@ pub mod price;
 pub mod promotion;
 pub mod quorum;
 pub mod receipts;
+pub mod reconciliation;
 pub mod region;
 pub mod replication;
 pub mod topology;

@@ -25,6 +25,7 @@ pub enum Severity {
 }
 
 mod receipts;
+mod reconciliation;
 mod replication;
 
 /// A page, before any provider has shaped it.
@@ -258,6 +259,8 @@ fn composed(event: &Event, topology: &Topology) -> Option<Page> {
             avoid: None,
             quiet: Some(Duration::from_secs(600)),
         }),
+        Event::LedgerReconciled { summary } => reconciliation::reconciled(summary, cluster),
+        Event::ClearingFileRefused { refused } => Some(reconciliation::refused(refused, cluster)),
     }
 }
 

@@ -45,6 +45,9 @@ pub struct LedgerAccess {
     /// PEM file with the certificate authorities to trust, inside the deployment package (the RDS bundle).
     #[serde(default)]
     pub ca_file: Option<String>,
+    /// Host name of a cluster that was restored from the old volume's snapshot, while one is compared with the ledger.
+    #[serde(default)]
+    pub salvage_endpoint: Option<String>,
 }
 
 fn postgresql_port() -> u16 {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::blocked::Guard;
 use crate::event::{self, Event};
+use crate::reconciliation::Pass;
 use crate::region::{excerpt, one_line};
 use crate::{Region, Timestamp};
 
@@ -35,6 +36,13 @@ pub enum Trigger {
     Rds(RdsEvent),
     /// A person.
     Manual(Manual),
+    /// An object landed in a bucket.
+    Object {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+    },
 }
 
 /// A CloudWatch alarm's change of state.
@@ -184,6 +192,20 @@ pub enum Action {
         #[serde(default, rename = "override")]
         overrides: BTreeSet<Guard>,
     },
+    /// Lay attempts, ledger and perhaps the card network's file side by side.
+    Reconcile {
+        /// Which pass.
+        pass: Pass,
+        /// `clearing`: the key of the file, in this Region's bucket.
+        #[serde(default)]
+        object: Option<String>,
+        /// The first instant that is looked at; absent: what the incident or the file says.
+        #[serde(default)]
+        from: Option<Timestamp>,
+        /// The last instant; of a file, until when it is complete.
+        #[serde(default)]
+        to: Option<Timestamp>,
+    },
 }
 
 /// The payload names nothing that Holdfast knows. Nothing was done.
@@ -307,7 +329,8 @@ fn manual(mut value: Value) -> Result<Trigger, TriggerError> {
         | Action::Verify
         | Action::Gate
         | Action::PlanReceipts
-        | Action::Resume => None,
+        | Action::Resume
+        | Action::Reconcile { .. } => None,
     };
     if by.is_some_and(|by| by.trim().is_empty() || by.contains('<')) {
         let problem = "`by` must name the person who asks".to_owned();
@@ -400,6 +423,23 @@ struct RdsDetail {
     date: Option<Timestamp>,
 }
 
+/// The detail of S3's "Object Created" on EventBridge; keys are not URL-encoded there.
+#[derive(Deserialize)]
+struct ObjectDetail {
+    bucket: BucketName,
+    object: ObjectKey,
+}
+
+#[derive(Deserialize)]
+struct BucketName {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct ObjectKey {
+    key: String,
+}
+
 fn event_bridge(value: Value) -> Result<Trigger, TriggerError> {
     let event: EventBridgeEvent<Value> = serde_json::from_value(value).map_err(malformed("the EventBridge event"))?;
     match (event.source.as_str(), event.detail_type.as_str()) {
@@ -420,6 +460,10 @@ fn event_bridge(value: Value) -> Result<Trigger, TriggerError> {
             let detail: RdsDetail = serde_json::from_value(event.detail).map_err(malformed("the RDS event"))?;
             let source = if detail.source_arn.is_empty() { detail.source_identifier } else { detail.source_arn };
             Ok(Trigger::Rds(RdsEvent { id: detail.event_id, source, message: detail.message, at: detail.date }))
+        }
+        ("aws.s3", "Object Created") => {
+            let detail: ObjectDetail = serde_json::from_value(event.detail).map_err(malformed("the S3 event"))?;
+            Ok(Trigger::Object { bucket: detail.bucket.name, key: detail.object.key })
         }
         (source, detail_type) => {
             Err(unnamed(&format!("an EventBridge event `{}` from `{}`", excerpt(detail_type), excerpt(source))))

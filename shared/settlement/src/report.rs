@@ -3,12 +3,14 @@
 mod breaks;
 mod conservation;
 mod output;
+mod told;
 
 pub use breaks::{AtNetwork, Break, Suggestion, Waiting, What};
 pub(crate) use conservation::conserve;
 pub use conservation::{Conservation, Reason, Tally};
 use holdfast_domain::money::Currency;
 use serde::Serialize;
+pub use told::Promise;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::format::Finding;

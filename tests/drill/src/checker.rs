@@ -89,8 +89,13 @@ impl Outcome {
         let world = deployment.world.clone();
         let operations = deployment.history.operations();
         let state = stored_state(&world);
-        let functions =
-            [observe_region::FUNCTION, promote_aurora::FUNCTION, page_humans::FUNCTION, verify_replication::FUNCTION];
+        let functions = [
+            observe_region::FUNCTION,
+            promote_aurora::FUNCTION,
+            page_humans::FUNCTION,
+            verify_replication::FUNCTION,
+            reconcile_ledger::FUNCTION,
+        ];
         let requests: Vec<RecordedRequest> =
             world.requests().into_iter().filter(|request| functions.contains(&&*request.caller.name)).collect();
         let writer = writer(&world);

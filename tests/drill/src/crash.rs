@@ -85,9 +85,10 @@ impl End {
         let mut pages = BTreeMap::new();
         for letter in outcome.letters.iter().filter(|letter| letter.region != Region::N_VIRGINIA) {
             let attribute = |name: &str| letter.attributes.get(name).cloned().unwrap_or_default();
-            // A notice of RDS is named after its time, which is another one in each run.
             let (thread, kind) = (attribute("thread"), attribute("kind"));
-            let thread = if kind.starts_with("RDS-EVENT") { kind.clone() } else { thread };
+            // A notice of RDS is named after its time and a file after its bytes, which are others in each run.
+            let is_named_anew = kind.starts_with("RDS-EVENT") || kind.starts_with("clearing:");
+            let thread = if is_named_anew { kind.clone() } else { thread };
             *pages.entry((thread, kind)).or_default() += 1;
         }
         Self {

@@ -207,6 +207,8 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
         "PromotionSlow",
         "DatabaseNotice",
         "TriggerRefused",
+        "LedgerReconciled",
+        "ClearingFileRefused",
     ];
     world.put_rule(rule("holdfast", "holdfast", told, page_humans::FUNCTION));
     if data {
@@ -224,7 +226,7 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
         world.schedule(region, verify_replication::FUNCTION, minute, Duration::from_secs(offset));
         world.put_rule(rule("holdfast", "holdfast", vec!["IncidentAdvanced"], verify_replication::FUNCTION));
         if setup.reconcilers {
-            deploy_reconcilers(world, region, setup);
+            deploy_reconcilers(world, region, setup, Duration::from_secs(offset + 25));
         }
         world.put_rule(rule("holdfast", "holdfast", vec!["RegionSuspected"], promote_aurora::FUNCTION));
         world.put_rule(rule("default", "aws.rds", vec![], promote_aurora::FUNCTION));
@@ -232,12 +234,16 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
 }
 
 /// What runs when it is over.
-fn deploy_reconcilers(world: &World, region: Region, setup: &Setup) {
-    let receipts = handler(world, setup, Function::Receipts);
-    world.create_function(region, reconcile_receipts::FUNCTION, Duration::from_secs(900), receipts);
+fn deploy_reconcilers(world: &World, region: Region, setup: &Setup, ledger_at: Duration) {
     let starts = vec!["IncidentAdvanced", "RegionRecovered", "ReceiptsUnfinished"];
-    let target = reconcile_receipts::FUNCTION;
-    world.put_rule(Rule { region, bus: "holdfast", source: "holdfast", detail_types: starts, target });
+    for (target, function, detail_types) in [
+        (reconcile_receipts::FUNCTION, Function::Receipts, starts),
+        (reconcile_ledger::FUNCTION, Function::Ledger, vec!["IncidentAdvanced"]),
+    ] {
+        world.create_function(region, target, Duration::from_secs(900), handler(world, setup, function));
+        world.put_rule(Rule { region, bus: "holdfast", source: "holdfast", detail_types, target });
+    }
+    world.schedule(region, reconcile_ledger::FUNCTION, Duration::from_secs(60), ledger_at);
 }
 
 /// The third, late opinion: Route 53's own alarm, which lives in us-east-1 and reaches London by SNS.
@@ -273,6 +279,7 @@ enum Function {
     Promote,
     Page,
     Verify,
+    Ledger,
     Receipts,
 }
 
@@ -295,6 +302,7 @@ fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
                 Function::Promote => promote_aurora::handle(&startup, ledger, given).await,
                 Function::Page => page_humans::handle(&startup, given).await,
                 Function::Verify => verify_replication::handle(&startup, given).await,
+                Function::Ledger => reconcile_ledger::handle(&startup, ledger, given).await,
                 Function::Receipts => reconcile_receipts::handle(&startup, given).await,
             };
             answer.map_err(|failure| failure.to_string())

@@ -7,6 +7,7 @@ use holdfast_world::sns::Letter;
 use crate::checker::Outcome;
 use crate::waterfall::Waterfall;
 
+pub(crate) mod ledger;
 pub(crate) mod replication;
 
 /// Collects what does not hold.

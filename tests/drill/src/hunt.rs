@@ -173,7 +173,13 @@ pub(crate) fn crash(scenario: Option<&str>, function: Option<&str>) -> Result<Ve
         None => SCENARIOS.iter().collect(),
         Some(name) => vec![Scenario::named(name).ok_or_else(|| format!("there is no scenario `{name}`"))?],
     };
-    let all = [observe_region::FUNCTION, promote_aurora::FUNCTION, page_humans::FUNCTION, verify_replication::FUNCTION];
+    let all = [
+        observe_region::FUNCTION,
+        promote_aurora::FUNCTION,
+        page_humans::FUNCTION,
+        verify_replication::FUNCTION,
+        reconcile_ledger::FUNCTION,
+    ];
     let functions: Vec<&str> = match function {
         None => all.to_vec(),
         Some(name) if all.contains(&name) => vec![name],

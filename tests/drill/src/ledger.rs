@@ -1,15 +1,18 @@
 //! The ledger port on the world's Aurora.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::time::Duration;
 
-use holdfast_aws::ledger::{FENCE_WRITE_MAX, Ledger, LedgerError, LedgerFuture, READ_MAX, Through};
+use holdfast_aws::ledger::{
+    EXPORT_HEADER, FENCE_WRITE_MAX, Ledger, LedgerError, LedgerFuture, READ_MAX, Selection, Through,
+};
 use holdfast_domain::Timestamp;
 use holdfast_domain::beacon::{Role, Standing};
 use holdfast_domain::money::{Currency, Totals};
 use holdfast_world::aurora::{
-    BookedRow, Read, Reading, SqlError, Statement, WRITER_ENDPOINT, read_local, read_through_writer_endpoint,
-    through_writer_endpoint,
+    BookedRow, LedgerRow, Read, Reading, SqlError, Statement, WRITER_ENDPOINT, read_local, read_restored,
+    read_through_writer_endpoint, through_writer_endpoint,
 };
 use holdfast_world::{Region, World};
 
@@ -32,11 +35,16 @@ impl WorldLedger {
         let endpoint = match through {
             Through::LocalReader => format!("the reader in {}", self.region),
             Through::Writer => WRITER_ENDPOINT.to_owned(),
+            Through::OldVolume => format!("the old volume, restored in {}", self.region),
         };
         let work = async {
             match through {
                 Through::LocalReader => read_local(&self.world, self.region, read).await,
                 Through::Writer => read_through_writer_endpoint(&self.world, self.region, read).await,
+                Through::OldVolume => {
+                    let other = if self.region == Region::DUBLIN { Region::LONDON } else { Region::DUBLIN };
+                    read_restored(&self.world, self.region, other, read).await
+                }
             }
         };
         match self.world.within(READ_MAX, work).await {
@@ -49,7 +57,9 @@ impl WorldLedger {
     async fn rows(&self, through: Through, read: Read) -> Result<Vec<BookedRow>, LedgerError> {
         match self.read(through, read).await? {
             Reading::Rows(rows) => Ok(rows),
-            Reading::Standing(_) => Err(LedgerError::Reading { why: "a standing for an answer".into() }),
+            Reading::Standing(_) | Reading::Dated(_) => {
+                Err(LedgerError::Reading { why: "another answer than rows".into() })
+            }
         }
     }
 
@@ -87,7 +97,7 @@ impl Ledger for WorldLedger {
                     Ok(Standing { role: Role::Primary, position: it.position, lag: None })
                 }
                 Reading::Standing(it) => Ok(Standing { role: Role::Standby, position: it.position, lag: Some(it.lag) }),
-                Reading::Rows(_) => Err(LedgerError::Reading { why: "rows for an answer".into() }),
+                Reading::Rows(_) | Reading::Dated(_) => Err(LedgerError::Reading { why: "rows for an answer".into() }),
             }
         })
     }
@@ -109,6 +119,42 @@ impl Ledger for WorldLedger {
         Box::pin(async move {
             let rows = self.rows(through, Read::Booked(keys)).await?;
             Ok(rows.into_iter().map(|row| row.attempt_key).collect())
+        })
+    }
+
+    /// This world's ledger knows charges only. Its rows come in order of their keys, as the query has them.
+    fn export<'a>(
+        &'a self,
+        through: Through,
+        rows: Selection,
+        within: Duration,
+        to: &'a mut (dyn Write + Send),
+    ) -> LedgerFuture<'a, u64> {
+        Box::pin(async move {
+            let spool = |error: std::io::Error| LedgerError::Spool { why: error.to_string() };
+            let (read, outside) = match rows {
+                Selection::Window(window) => {
+                    (Read::Between(self.since_start(window.from), self.since_start(window.to)), None)
+                }
+                Selection::Keys { keys, outside } => (Read::RowsOf(keys), outside),
+            };
+            let answer = tokio::time::timeout(within, self.read(through, read)).await;
+            let timed_out = || LedgerError::ExportTimedOut { endpoint: through.to_string(), within };
+            let Reading::Dated(mut rows) = answer.map_err(|_| timed_out())?? else {
+                return Err(LedgerError::Reading { why: "another answer than dated rows".into() });
+            };
+            rows.sort_by(|(_, one), (_, other)| one.attempt_key.cmp(&other.attempt_key));
+            let start = self.world.now().checked_sub(self.world.elapsed()).unwrap_or_default();
+            let dated = rows.into_iter().map(|(at, row)| (start.checked_add(at).unwrap_or(start), row));
+            to.write_all(EXPORT_HEADER.as_bytes()).map_err(spool)?;
+            let mut count = 0;
+            for (at, row) in dated.filter(|(at, _)| outside.is_none_or(|window| !window.holds(*at))) {
+                let LedgerRow { attempt_key, network_reference, amount_minor, currency } = row;
+                writeln!(to, "{attempt_key},{network_reference},capture,{amount_minor},{currency},{at}")
+                    .map_err(spool)?;
+                count += 1;
+            }
+            Ok(count)
         })
     }
 }

@@ -11,6 +11,7 @@ use crate::checker::Outcome;
 use crate::deployment::{Deployment, Setup, deploy};
 use crate::expect;
 
+mod ledger;
 mod replication;
 
 /// 14:07:00, two minutes after the start of every scenario.
@@ -36,12 +37,15 @@ pub struct Scenario {
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "dublin-dark",
-        about: "Dublin goes dark at 14:07 and stays dark; auto mode, AWS takes 45 s to promote",
+        about: "Dublin goes dark at 14:07 and stays dark; auto mode, AWS takes 45 s to promote; the card network's file lands at 14:11",
         length: Duration::from_secs(420),
         outage: true,
         setup: auto,
-        script: |deployment| at(deployment, OUTAGE_AT, |world| world.go_dark(Region::DUBLIN)),
-        expect: expect::one_failover_in_a_minute,
+        script: |deployment| {
+            at(deployment, OUTAGE_AT, |world| world.go_dark(Region::DUBLIN));
+            ledger::the_clearing_file_lands(deployment, OUTAGE_AT + Duration::from_secs(240));
+        },
+        expect: expect::ledger::every_payment_is_accounted_for,
     },
     Scenario {
         name: "planned-switchover",

@@ -90,6 +90,10 @@ fn note(world: &World, event: &Value) {
             ("promote-aurora".to_owned(), format!("passes on {event_id}: {meaning}"))
         }
         Event::TriggerRefused { function, problem, .. } => (function, format!("refuses: {problem}")),
+        Event::LedgerReconciled { summary } => ("reconcile-ledger".to_owned(), format!("finds: {summary}")),
+        Event::ClearingFileRefused { refused } => {
+            ("reconcile-ledger".to_owned(), format!("puts {} aside: {}", refused.object, refused.problem))
+        }
     };
     // What is said again every few seconds is shown once.
     let said = |text: &str| text.split(", oldest vote").next().unwrap_or_default().to_owned();

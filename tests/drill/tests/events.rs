@@ -24,9 +24,11 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("observe-region", "observe.json", To(r#""rounds":1"#)),
     ("observe-region", "schedule.json", To(r#""votes_written":12"#)),
     ("observe-region", "status.json", To("alive and writing")),
+    ("page-humans", "clearing-file-refused.json", To(r#""sent":true"#)),
     ("page-humans", "database-notice.json", To(r#""sent":true"#)),
     ("page-humans", "incident-advanced.json", To(r#""sent":true"#)),
     ("page-humans", "keys-accepted-twice.json", To(r#""sent":true"#)),
+    ("page-humans", "ledger-reconciled.json", To(r#""sent":true"#)),
     ("page-humans", "loss-counted.json", To(r#""sent":true"#)),
     ("page-humans", "promotion-slow.json", To(r#""sent":true"#)),
     ("page-humans", "receipts-reconciled.json", To(r#""sent":true"#)),
@@ -54,6 +56,14 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("promote-aurora", "switchover.json", ToPromotion),
     ("promote-aurora", "unfreeze.json", To(r#""freeze":null"#)),
     ("promote-aurora", "veto.json", ToRefusal("there is no incident `e1`")),
+    ("reconcile-ledger", "clearing.json", ToRefusal("there is no object s3://payments-receipts-eu-west-2/")),
+    ("reconcile-ledger", "incident-advanced.json", To(r#""done":"told""#)),
+    ("reconcile-ledger", "now-dry-run.json", To(r#""would":"write the report"#)),
+    ("reconcile-ledger", "now.json", To(r#""balanced":true"#)),
+    ("reconcile-ledger", "object-created.json", ToRefusal("there is no object")),
+    ("reconcile-ledger", "salvage.json", To(r#""balanced":true"#)),
+    ("reconcile-ledger", "schedule.json", To("there is no incident")),
+    ("reconcile-ledger", "status.json", To(r#""in_doubt":[]"#)),
     ("reconcile-receipts", "apply-dry-run.json", To(r#""state":"planned""#)),
     ("reconcile-receipts", "apply.json", To(r#""state":"applied""#)),
     ("reconcile-receipts", "incident-advanced.json", To("e1 is Restored")),
@@ -87,6 +97,7 @@ fn invoke(function: &str, payload: Vec<u8>) -> (Deployment, Result<Value, String
         "observe-region" => observe_region::FUNCTION,
         "promote-aurora" => promote_aurora::FUNCTION,
         "page-humans" => page_humans::FUNCTION,
+        "reconcile-ledger" => reconcile_ledger::FUNCTION,
         "reconcile-receipts" => reconcile_receipts::FUNCTION,
         "verify-replication" => verify_replication::FUNCTION,
         other => panic!("there is no function {other}"),
@@ -131,7 +142,14 @@ fn every_sample_comes_to_what_it_should() {
 #[test]
 fn every_sample_is_in_the_table() {
     let mut found = Vec::new();
-    for function in ["observe-region", "page-humans", "promote-aurora", "reconcile-receipts", "verify-replication"] {
+    for function in [
+        "observe-region",
+        "page-humans",
+        "promote-aurora",
+        "reconcile-ledger",
+        "reconcile-receipts",
+        "verify-replication",
+    ] {
         for entry in std::fs::read_dir(events().join(function)).unwrap() {
             found.push((function.to_owned(), entry.unwrap().file_name().into_string().unwrap()));
         }
@@ -155,7 +173,14 @@ fn hostile_payloads_are_refused_told_and_move_nothing() {
         ("nested lists", "[".repeat(500_000).into_bytes()),
         ("nested objects", r#"{"a":"#.repeat(150_000).into_bytes()),
     ];
-    for function in ["observe-region", "promote-aurora", "page-humans", "reconcile-receipts", "verify-replication"] {
+    for function in [
+        "observe-region",
+        "promote-aurora",
+        "page-humans",
+        "reconcile-ledger",
+        "reconcile-receipts",
+        "verify-replication",
+    ] {
         for (name, payload) in &hostile {
             let (deployment, answer) = invoke(function, payload.clone());
             let problem = answer.expect_err(name);

@@ -1,5 +1,6 @@
 //! The card network: whatever was charged, it remembers. It knows nothing of our keys' meaning and charges twice when asked twice.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -36,6 +37,20 @@ impl CardNetwork {
             at,
         });
         reference
+    }
+
+    /// The network's file of everything that was charged so far, as Stripe's itemized payout reconciliation has it.
+    #[must_use]
+    pub fn settlement_file(&self) -> String {
+        let header = "source_id,reporting_category,created_utc,available_on_utc,currency,gross,fee,net,automatic_payout_id,payment_metadata[attempt_key]\n";
+        self.charges().iter().fold(header.to_owned(), |mut file, charge| {
+            let Charge { reference, attempt_key, amount_minor, currency, at } = charge;
+            let when = at.strftime("%Y-%m-%d %H:%M:%S");
+            let currency = currency.to_lowercase();
+            let gross = format!("{}.{:02}", amount_minor / 100, amount_minor % 100);
+            let _ = writeln!(file, "{reference},charge,{when},{when},{currency},{gross},0.00,{gross},,{attempt_key}");
+            file
+        })
     }
 
     /// Every charge ever made, in order.

@@ -10,7 +10,7 @@ use crate::world::World;
 
 mod reads;
 
-pub use reads::{BookedRow, Read, Reading, Standing, read_local, read_through_writer_endpoint};
+pub use reads::{BookedRow, Read, Reading, Standing, read_local, read_restored, read_through_writer_endpoint};
 
 /// The global writer endpoint.
 pub const WRITER_ENDPOINT: &str = "payments-global.global-abc123.global.rds.amazonaws.com";

@@ -1,7 +1,9 @@
 //! The ledger on Aurora PostgreSQL: TLS with the RDS authorities, and an IAM token for a password.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_rds::auth_token::{AuthTokenGenerator, Config as TokenConfig};
 use aws_types::SdkConfig;
@@ -14,8 +16,9 @@ use rustls::pki_types::pem::PemObject as _;
 use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{FENCE_WRITE_MAX, KEYS_MAX, Ledger, LedgerError, LedgerFuture, READ_MAX, Through};
+use super::{FENCE_WRITE_MAX, KEYS_MAX, Ledger, LedgerError, LedgerFuture, READ_MAX, Selection, Through};
 
+mod export;
 mod reads;
 
 /// A connection is made for each try: the endpoint's address changes with the promotion that is being proven.
@@ -25,6 +28,8 @@ pub struct PostgresLedger {
     endpoint: String,
     /// Absent in a Region without a copy of the ledger.
     reader_endpoint: Option<String>,
+    /// Absent while no old volume is being compared.
+    salvage_endpoint: Option<String>,
     region: String,
     port: u16,
     database: String,
@@ -44,6 +49,7 @@ impl PostgresLedger {
             sdk: sdk.clone(),
             endpoint: topology.writer_endpoint.clone(),
             reader_endpoint: here.map(|data| data.reader_endpoint.clone()),
+            salvage_endpoint: access.salvage_endpoint.clone(),
             region,
             port: access.port,
             database: access.database.clone(),
@@ -69,6 +75,21 @@ impl PostgresLedger {
             }
         }
         Err(LedgerError::FencedOff { epoch })
+    }
+
+    fn endpoint_of(&self, through: Through) -> Result<&str, LedgerError> {
+        let (endpoint, why) = match through {
+            Through::Writer => (Some(&self.endpoint), String::new()),
+            Through::LocalReader => {
+                (self.reader_endpoint.as_ref(), format!("{} has no copy of the ledger to read from", self.region))
+            }
+            Through::OldVolume => (
+                self.salvage_endpoint.as_ref(),
+                "restore the old volume's snapshot and name its endpoint in topology.ledger.salvage_endpoint"
+                    .to_owned(),
+            ),
+        };
+        endpoint.map(String::as_str).ok_or(LedgerError::Configuration { why })
     }
 
     async fn connect(&self, endpoint: &str) -> Result<Client, LedgerError> {
@@ -145,6 +166,26 @@ impl Ledger for PostgresLedger {
 
     fn booked(&self, through: Through, keys: Vec<String>) -> LedgerFuture<'_, BTreeSet<String>> {
         Box::pin(self.read(through, async move |client| reads::booked(client, &keys).await))
+    }
+
+    fn export<'a>(
+        &'a self,
+        through: Through,
+        rows: Selection,
+        within: Duration,
+        to: &'a mut (dyn Write + Send),
+    ) -> LedgerFuture<'a, u64> {
+        Box::pin(async move {
+            let endpoint = self.endpoint_of(through)?;
+            let work = async {
+                let client = self.connect(endpoint).await?;
+                export::export(&client, endpoint, &rows, to).await
+            };
+            match tokio::time::timeout(within, work).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(LedgerError::ExportTimedOut { endpoint: endpoint.to_owned(), within }),
+            }
+        })
     }
 }
 

@@ -243,3 +243,32 @@ mod anything {
         }
     }
 }
+
+#[test]
+fn an_object_that_lands_in_s3_is_named_with_its_bucket_and_key() {
+    let event = |detail: &str| format!(r#"{{"detail-type":"Object Created","source":"aws.s3","detail":{detail}}}"#);
+    check(
+        &event(r#"{"bucket":{"name":"b"},"object":{"key":"holdfast/clearing/adyen/a b.csv","size":1}}"#),
+        |it| matches!(it, [Trigger::Object { bucket, key }] if bucket == "b" && key == "holdfast/clearing/adyen/a b.csv"),
+    );
+    refused(event(r#"{"bucket":{"name":"b"}}"#).as_bytes(), &["the S3 event cannot be read", "object"]);
+}
+
+#[test]
+fn a_reconciliation_is_asked_for_by_its_pass() {
+    check(
+        r#"{"action":"reconcile","pass":"salvage","from":"2026-11-24T14:06:00Z","to":"2026-11-24T14:07:00Z"}"#,
+        |it| {
+            matches!(
+                it,
+                [Trigger::Manual(Manual {
+                    action: Action::Reconcile { pass: Pass::Salvage, from: Some(_), to: Some(_), object: None },
+                    dry_run: false
+                })]
+            )
+        },
+    );
+    refused(br#"{"action":"reconcile"}"#, &["missing field `pass`"]);
+    refused(br#"{"action":"reconcile","pass":"later"}"#, &["unknown variant `later`"]);
+    refused(br#"{"action":"reconcile","pass":"now","from":"yesterday"}"#, &["the request cannot be read"]);
+}

@@ -5,4 +5,5 @@ mod common;
 mod golden;
 mod oracle;
 mod run;
+mod told;
 mod worlds;

@@ -48,8 +48,13 @@ pub(crate) struct Evidence {
 impl Evidence {
     pub(crate) fn gather(plan: &Plan, setup: &Setup, deployment: &Deployment) -> Self {
         let world = deployment.world.clone();
-        let functions =
-            [observe_region::FUNCTION, promote_aurora::FUNCTION, page_humans::FUNCTION, verify_replication::FUNCTION];
+        let functions = [
+            observe_region::FUNCTION,
+            promote_aurora::FUNCTION,
+            page_humans::FUNCTION,
+            verify_replication::FUNCTION,
+            reconcile_ledger::FUNCTION,
+        ];
         let (mut states, mut fences, mut votes, mut replication) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for change in journal(&world, TABLE) {
             let Some(item) = &change.item else { continue };

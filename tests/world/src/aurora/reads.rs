@@ -15,6 +15,10 @@ pub enum Read {
     CommittedBetween(Duration, Duration),
     /// Which of these keys are booked.
     Booked(Vec<String>),
+    /// The rows that were committed from one moment to another, both included, with when.
+    Between(Duration, Duration),
+    /// The rows of these keys, with when.
+    RowsOf(Vec<String>),
 }
 
 /// What is answered.
@@ -24,6 +28,8 @@ pub enum Reading {
     Standing(Standing),
     /// Rows.
     Rows(Vec<BookedRow>),
+    /// Rows, and when each was committed, since the start.
+    Dated(Vec<(Duration, BookedRow)>),
 }
 
 /// A committed row.
@@ -56,6 +62,11 @@ pub async fn read_through_writer_endpoint(world: &World, from: Region, read: Rea
     }
 }
 
+/// Asks a cluster in one Region that was restored from the volume of another.
+pub async fn read_restored(world: &World, at: Region, volume_of: Region, read: Read) -> Result<Reading, SqlError> {
+    world.round_trip(at, at, |world| world.read_sql(volume_of, read)).await
+}
+
 impl World {
     fn read_sql(&self, at: Region, read: Read) -> Result<Reading, SqlError> {
         let now = self.elapsed();
@@ -75,6 +86,13 @@ impl World {
             Read::CommittedBetween(after, until) => Reading::Rows(
                 rows().filter(|(at, _)| *at > after && *at <= until).map(|(_, row)| row.clone()).collect(),
             ),
+            Read::Between(from, to) => {
+                Reading::Dated(rows().filter(|(at, _)| *at >= from && *at <= to).cloned().collect())
+            }
+            Read::RowsOf(keys) => {
+                let wanted: std::collections::BTreeSet<String> = keys.into_iter().collect();
+                Reading::Dated(rows().filter(|(_, row)| wanted.contains(&row.attempt_key)).cloned().collect())
+            }
             Read::Booked(keys) => {
                 let wanted: std::collections::BTreeSet<String> = keys.into_iter().collect();
                 Reading::Rows(

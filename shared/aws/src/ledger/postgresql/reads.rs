@@ -18,21 +18,14 @@ impl PostgresLedger {
         through: Through,
         ask: impl AsyncFnOnce(&Client) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
-        let endpoint = match (through, &self.reader_endpoint) {
-            (Through::Writer, _) => &self.endpoint,
-            (Through::LocalReader, Some(reader)) => reader,
-            (Through::LocalReader, None) => {
-                let why = format!("{} has no copy of the ledger to read from", self.region);
-                return Err(LedgerError::Configuration { why });
-            }
-        };
+        let endpoint = self.endpoint_of(through)?;
         let work = async {
             let client = self.connect(endpoint).await?;
             ask(&client).await
         };
         match tokio::time::timeout(READ_MAX, work).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(LedgerError::ReadTimedOut { endpoint: endpoint.clone() }),
+            Err(_) => Err(LedgerError::ReadTimedOut { endpoint: endpoint.to_owned() }),
         }
     }
 

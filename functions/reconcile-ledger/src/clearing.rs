@@ -1,0 +1,342 @@
+//! The pass *clearing*: ledger and attempts against the card network's file, as soon as it lands.
+//!
+//! A file is read to its end before anything else is done about it. One that cannot be used is copied aside and told, and
+//! nothing of it is used; one whose bytes were settled before is refused.
+
+use std::collections::BTreeSet;
+
+use holdfast_aws::Failure;
+use holdfast_aws::attempts::{Attempts, AttemptsError};
+use holdfast_aws::coordination::CoordinationError;
+use holdfast_aws::ledger::{Selection, Through};
+use holdfast_domain::Timestamp;
+use holdfast_domain::attempt::{Attempt, WINDOW_MINUTES_MAX, Window};
+use holdfast_domain::event::Event;
+use holdfast_domain::reconciliation::{FileRecord, Finding, Pass, RefusedFile};
+use holdfast_settlement::format::{Fault, FormatError, Rows};
+use holdfast_settlement::record::{Record, Side};
+use holdfast_settlement::{Break, Policy, Reconciliation, Report, RunError, Settlement, What};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::effects::Outcome;
+use crate::objects::{DownloadError, Downloaded};
+use crate::sources::{self, Format};
+use crate::spool::Spool;
+use crate::{Run, unread};
+
+/// Where the card network's files land, in a folder for each provider.
+const FOLDER: &str = "holdfast/clearing/";
+/// Marks that are kept in memory, at 300 bytes each.
+const MARKS_MAX: usize = 500_000;
+/// Keys that are looked up outside of the file's days. More of them mean that the days are wrong.
+const KEYS_MAX: usize = 200_000;
+
+/// A file that was asked for.
+struct Asked<'a> {
+    key: &'a str,
+    format: Format,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+}
+
+/// What a file's records say of when they happened.
+struct Span {
+    window: Window,
+    /// Whose bookings are laid beside: the last payments are booked a moment after they were charged.
+    books: Window,
+    /// What happened up to here and is not in the file is not coming.
+    complete_until: Timestamp,
+    rows: u64,
+}
+
+/// Why there is no report of a file.
+enum Stopped {
+    /// The file itself cannot be used.
+    Broken(String),
+    /// Something else stood in the way; the file may be good.
+    Hindered(String),
+    /// It was cut short, and can go on from there.
+    CutShort { why: String, resume: String },
+}
+
+impl From<FormatError> for Stopped {
+    fn from(error: FormatError) -> Self {
+        // What could not be read from the disk says nothing of the file.
+        if matches!(error.fault, Fault::Io(_)) {
+            Self::Hindered(error.to_string())
+        } else {
+            Self::Broken(error.to_string())
+        }
+    }
+}
+
+impl From<RunError> for Stopped {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Source(error) => error.into(),
+            RunError::SameFileTwice { .. }
+            | RunError::SettledBefore { .. }
+            | RunError::HardlyAnythingMatches { .. }
+            | RunError::Spill(_)
+            | RunError::TooManySources(_) => Self::Hindered(holdfast_aws::failure::causes(&error)),
+        }
+    }
+}
+
+impl Run<'_> {
+    /// An object has landed in a bucket; only files in the providers' folders are ours.
+    pub(crate) async fn landed(&self, bucket: &str, key: &str) -> Result<Value, Failure> {
+        if bucket != self.bucket() || !key.starts_with(FOLDER) {
+            let why =
+                format!("s3://{bucket}/{key} is no file of the card network: those are in {}", self.address(FOLDER));
+            return Ok(json!({"done": "nothing", "why": why}));
+        }
+        self.clearing_by_hand(key, None, None).await
+    }
+
+    pub(crate) async fn clearing_by_hand(
+        &self,
+        key: &str,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> Result<Value, Failure> {
+        let folder = key.strip_prefix(FOLDER).and_then(|rest| rest.split_once('/')).map(|(folder, _)| folder);
+        let Some(format) = folder.and_then(Format::of_folder) else {
+            let problem = format!(
+                "`{key}` is in no folder of a known provider; put it under {FOLDER}<provider>/, which is one of: {}",
+                Format::FOLDERS
+            );
+            return Err(self.startup.refuse(crate::FUNCTION, problem).await);
+        };
+        let file = match self.download(key).await {
+            Ok(file) => file,
+            Err(error @ (DownloadError::Missing(_) | DownloadError::TooLarge { .. })) => {
+                return Err(self.startup.refuse(crate::FUNCTION, error.to_string()).await);
+            }
+            Err(error @ DownloadError::Unavailable { .. }) => return Err(Failure::NothingChanged(error.to_string())),
+        };
+        let known = self.startup.coordination().clearing_file(&file.digest).await.map_err(unread)?;
+        if let Some(known) = &known
+            && let Some(refusal) = self.seen_before(key, known).await?
+        {
+            return Ok(refusal);
+        }
+        self.settle_file(&Asked { key, format, from, to }, &file).await
+    }
+
+    /// The answer for a file whose bytes were here before.
+    async fn seen_before(&self, key: &str, known: &FileRecord) -> Result<Option<Value>, Failure> {
+        let object = self.address(key);
+        let why = match &known.refused {
+            Some(problem) => format!("its bytes were refused at {:.0}: {problem}", known.at),
+            None => {
+                format!("its bytes are those of {}, which was settled at {:.0}; leave it out", known.object, known.at)
+            }
+        };
+        if known.object != object && !self.dry_run {
+            let refused = RefusedFile {
+                object,
+                digest: known.digest.clone(),
+                problem: why.clone(),
+                quarantined_as: None,
+                at: self.startup.now(),
+            };
+            self.publish(&Event::ClearingFileRefused { refused }).await?;
+        }
+        Ok(Some(json!({"done": "nothing", "refused": why})))
+    }
+
+    async fn settle_file(&self, asked: &Asked<'_>, file: &Downloaded) -> Result<Value, Failure> {
+        let run = format!("clearing-{}", file.digest.get(..12).unwrap_or(&file.digest));
+        let outcome = match self.lay_side_by_side(asked, file, &run).await {
+            Ok(outcome) => outcome,
+            Err(Stopped::Broken(problem)) => return self.put_aside(asked.key, file, problem).await,
+            Err(Stopped::Hindered(why)) => return self.conclude(self.unknown(Pass::Clearing, &run, why)).await,
+            Err(Stopped::CutShort { why, resume }) => {
+                let finding = Finding::Unknown { why, resume };
+                return self.conclude(Outcome::new(self.summary(Pass::Clearing, &run, finding))).await;
+            }
+        };
+        let answer = self.conclude(outcome).await?;
+        self.remember(asked.key, file, None).await?;
+        Ok(answer)
+    }
+
+    async fn lay_side_by_side(&self, asked: &Asked<'_>, file: &Downloaded, run: &str) -> Result<Outcome, Stopped> {
+        let span = self.span(asked, file)?;
+        let window = span.window;
+        let (marks, mut at_least) = match self.marks(&window).await {
+            Ok(marks) => (marks, None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
+        let mut books = Spool::new();
+        self.export(Selection::Window(span.books), &mut books).await?;
+        let policy = Policy::new(asked.format.name(), self.startup.now(), Some(span.complete_until), self.next_file());
+        let first = self.run_engine(asked, file, &policy, &[&books], &marks)?;
+        // What the ledger had booked on other days is asked for by key, and laid beside.
+        let (keys, nameless) = unmatched(&first);
+        if nameless > 0 {
+            at_least = Some(format!(
+                "{nameless} records without our key were looked for in the ledger's bookings of these days only"
+            ));
+        }
+        let settlement = if keys.is_empty() {
+            first
+        } else if keys.len() > KEYS_MAX {
+            at_least = Some(format!("{} keys are too many to be looked up on other days", keys.len()));
+            first
+        } else {
+            let mut others = Spool::new();
+            self.export(Selection::Keys { keys, outside: Some(span.books) }, &mut others).await?;
+            self.run_engine(asked, file, &policy, &[&books, &others], &marks)?
+        };
+        tracing::info!(run, rows = span.rows, "the file was read to its end");
+        let found = settlement.found(&marks, &[], window, at_least);
+        let doubts = settlement.doubts(&marks);
+        let mut outcome = Outcome::new(self.summary(Pass::Clearing, run, Finding::Complete(Box::new(found))));
+        outcome.doubts = doubts;
+        outcome.retry_after = self.next_file();
+        outcome.settlement = Some(settlement);
+        Ok(outcome)
+    }
+
+    /// Reads the file once, whole: nothing is done about a file that breaks off in its last line.
+    fn span(&self, asked: &Asked<'_>, file: &Downloaded) -> Result<Span, Stopped> {
+        let mut rows = asked.format.open(asked.key, &file.spool)?;
+        let mut record = Record::blank(Side::Network);
+        let (mut first, mut last, mut count) = (Timestamp::MAX, Timestamp::MIN, 0_u64);
+        while rows.read(&mut record)? {
+            count += 1;
+            if let Some(at) = record.at.or(record.booked_at) {
+                (first, last) = (first.min(at), last.max(at));
+            }
+            if count % 65_536 == 0 && self.time_left().is_zero() {
+                let why = format!("the invocation's time was up after {count} rows of {}", asked.key);
+                return Err(Stopped::CutShort { why, resume: format!("line {}", record.position.line) });
+            }
+        }
+        let (from, to) = (asked.from.unwrap_or(first), asked.to.unwrap_or(last));
+        if from > to {
+            return Err(Stopped::Broken(format!("{}: none of its {count} records says when it happened", asked.key)));
+        }
+        // Whether something was charged must not hang on which of two clocks was ahead when the file was cut.
+        let margin = self.startup.config.policy.clock_margin();
+        let complete_until = asked.to.unwrap_or_else(|| last.checked_sub(margin).unwrap_or(last));
+        let books = Window { from, to: to.checked_add(margin).unwrap_or(to) };
+        Ok(Span { window: Window { from, to }, books, complete_until, rows: count })
+    }
+
+    fn run_engine(
+        &self,
+        asked: &Asked<'_>,
+        file: &Downloaded,
+        policy: &Policy,
+        books: &[&Spool],
+        marks: &[Attempt],
+    ) -> Result<Settlement, Stopped> {
+        let mut run = Reconciliation::new(policy.clone())
+            .limits(sources::limits())
+            .network(asked.format.source(asked.key, &file.spool))
+            .attempts(marks.iter().cloned());
+        for (books, name) in books.iter().zip(["ledger", "ledger, other days"]) {
+            run = run.ledger(sources::ledger(name, books));
+        }
+        match run.run(&mut |progress| self.go(progress))? {
+            Report::Complete(settlement) => Ok(settlement),
+            Report::Unknown { why, resume } => {
+                let resume = format!("row {} of {}", resume.position.line, resume.source);
+                Err(Stopped::CutShort { why, resume })
+            }
+        }
+    }
+
+    async fn export(&self, rows: Selection, to: &mut Spool) -> Result<(), Stopped> {
+        let exported = self.ledger.export(Through::Writer, rows, self.export_max(), to).await;
+        exported.map(drop).map_err(|error| Stopped::Hindered(error.to_string()))
+    }
+
+    /// Every mark of the window, an hour at a time; or why they could not be had, so that nothing rests on their absence.
+    pub(crate) async fn marks(&self, window: &Window) -> Result<Vec<Attempt>, String> {
+        let attempts = Attempts::new(&self.startup.sdk, &self.startup.config.topology);
+        let hour = SignedDuration::from_mins(WINDOW_MINUTES_MAX - 10);
+        let (mut marks, mut from) = (Vec::new(), window.from);
+        while from <= window.to {
+            let end = from.checked_add(hour).unwrap_or(window.to);
+            let to = end.min(window.to);
+            let read = attempts.in_window(&Window { from, to }).await;
+            let without = |error: AttemptsError| format!("the attempts could not be laid beside: {error}");
+            let read = read.map_err(without)?;
+            marks.extend(read.into_iter().filter(|mark| mark.at >= from && mark.at <= to));
+            if marks.len() > MARKS_MAX || self.time_left().is_zero() {
+                return Err(format!("the attempts until {to:.0} are more than one run can lay beside"));
+            }
+            let Ok(next) = to.checked_add(SignedDuration::from_nanos(1)) else { break };
+            from = next;
+        }
+        Ok(marks)
+    }
+
+    /// Copies a broken file aside, tells a person, and remembers its bytes.
+    async fn put_aside(&self, key: &str, file: &Downloaded, problem: String) -> Result<Value, Failure> {
+        tracing::warn!(key, "a file cannot be used: {problem}");
+        if self.dry_run {
+            return Ok(json!({"would": "put the file aside", "refused": problem}));
+        }
+        let quarantined_as = match self.quarantine(key, file).await {
+            Ok(copy) => Some(copy),
+            Err(why) => {
+                tracing::error!(key, "the file could not be copied aside: {why}");
+                None
+            }
+        };
+        let refused = RefusedFile {
+            object: self.address(key),
+            digest: file.digest.clone(),
+            problem: problem.clone(),
+            quarantined_as,
+            at: self.startup.now(),
+        };
+        let answer = json!({"done": "put aside", "refused": problem, "copy": refused.quarantined_as});
+        self.publish(&Event::ClearingFileRefused { refused }).await?;
+        self.remember(key, file, Some(problem)).await?;
+        Ok(answer)
+    }
+
+    /// From here on a file with these bytes is not taken again.
+    async fn remember(&self, key: &str, file: &Downloaded, refused: Option<String>) -> Result<(), Failure> {
+        if self.dry_run {
+            return Ok(());
+        }
+        let (digest, object) = (file.digest.clone(), self.address(key));
+        let record = FileRecord { version: 1, digest, object, refused, at: self.startup.now() };
+        match self.startup.coordination().save_clearing_file(&record).await {
+            // Another run has had the same bytes at once, and has come to the same.
+            Ok(()) | Err(CoordinationError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(Failure::LookBeforeRetry(error.to_string())),
+        }
+    }
+}
+
+/// Keys that the ledger may have booked on other days, and how many records without a key it may have too.
+fn unmatched(settlement: &Settlement) -> (Vec<String>, usize) {
+    let of_other_days = |what: &What| match what {
+        What::NetworkOnly { .. }
+        | What::LostInFailover { .. }
+        | What::NeverCharged
+        | What::DuplicateCharge { .. }
+        | What::GroupSum { .. }
+        | What::NotKnowableBefore { .. } => true,
+        What::LedgerOnly { .. }
+        | What::AmountMismatch { .. }
+        | What::CurrencyMismatch { .. }
+        | What::StatusMismatch { .. }
+        | What::ReferenceMismatch { .. }
+        | What::DuplicateBooking
+        | What::RepeatedByNetwork => false,
+    };
+    let open = settlement.breaks.iter().filter(|found| of_other_days(&found.what));
+    let keys: BTreeSet<&str> = open.map(|found| found.merchant_ref.as_str()).filter(|key| !key.is_empty()).collect();
+    let nameless = |found: &&Break| matches!(found.what, What::NetworkOnly { .. }) && found.merchant_ref.is_empty();
+    (keys.into_iter().map(str::to_owned).collect(), settlement.breaks.iter().filter(nameless).count())
+}
