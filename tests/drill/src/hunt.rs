@@ -64,7 +64,8 @@ pub(crate) fn campaign(from: u64, seeds: u64, threads: Option<usize>) -> Result<
     if let Some(seed) = summary.broken.values().flatten().min() {
         say(format!("To see one again: cargo run -p drill -- replay --seed {seed} --shrink"));
     }
-    Ok(verdict(summary.broken.is_empty()))
+    // Nothing played is nothing known.
+    Ok(if summary.runs == 0 { Verdict::Unknown } else { verdict(summary.broken.is_empty()) })
 }
 
 fn bug_named(name: Option<&str>) -> Result<Option<&'static Bug>, String> {
