@@ -172,3 +172,18 @@ fn the_top_level_is_that_of_the_design() {
         assert!(root().join(name).exists(), "{name} is missing at the top level");
     }
 }
+
+/// A README is its crate's documentation: a block that does not say what it is would be compiled as Rust.
+#[test]
+fn every_block_in_a_crates_readme_says_what_it_is() {
+    for folder in ["functions", "shared", "tests"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let readme = entry.unwrap().path().join("README.md");
+            let text = fs::read_to_string(&readme).unwrap_or_default();
+            let fences = text.lines().filter(|line| line.trim_start().starts_with("```"));
+            for opening in fences.step_by(2) {
+                assert_ne!(opening.trim(), "```", "{}: a block without a language", readme.display());
+            }
+        }
+    }
+}
