@@ -15,13 +15,14 @@ use holdfast_domain::incident::{ClusterState, Incident, Phase};
 use holdfast_domain::lag::Lag;
 use holdfast_domain::money::{Currency, Totals};
 use holdfast_domain::order::Order;
-use holdfast_domain::page::{Delivery, Page, PageRecord, compose};
+use holdfast_domain::page::message::Message;
+use holdfast_domain::page::{Delivery, Page, PageRecord, compose, pagerduty, slack, sns};
 use holdfast_domain::policy::Policy;
 use holdfast_domain::price::Price;
 use holdfast_domain::promotion::{Decision, Facts, Observed, decide, reasons_not_to_close};
 use holdfast_domain::quorum::{Quorum, ReceivedVote, verdict};
 use holdfast_domain::topology::Topology;
-use holdfast_domain::trigger::{Action, Alarm, Manual, RdsEvent, Trigger, TriggerError};
+use holdfast_domain::trigger::{Action, Alarm, Manual, RdsEvent, Request, Trigger, TriggerError};
 use holdfast_domain::vote::Vote;
 use holdfast_domain::{Region, Timestamp};
 use serde::Serialize;
@@ -95,6 +96,7 @@ pub fn trigger(payload: &[u8]) -> bool {
         match trigger {
             Trigger::Holdfast(event) => page(event),
             Trigger::Manual(Manual { action, .. }) => names_a_person(action),
+            Trigger::Request(request) => nobody_is_believed_without_proof(request),
             Trigger::Alarm(_) | Trigger::Schedule { .. } | Trigger::Rds(_) | Trigger::Object { .. } => {}
         }
     }
@@ -124,6 +126,7 @@ fn names_a_person(action: &Action) {
         | Action::Unfreeze { by }
         | Action::Retry { by, .. }
         | Action::Close { by, .. }
+        | Action::Ack { by, .. }
         | Action::ApplyReceipts { by } => by,
         Action::Status
         | Action::Observe { .. }
@@ -131,9 +134,20 @@ fn names_a_person(action: &Action) {
         | Action::Gate
         | Action::PlanReceipts
         | Action::Resume
+        | Action::Rehearse
         | Action::Reconcile { .. } => return,
     };
     assert!(!by.trim().is_empty() && !by.contains('<'), "asked for by `{by}`");
+}
+
+/// Whoever IAM does not name is nobody without a key to check a signature by, whatever the request says of itself.
+#[track_caller]
+fn nobody_is_believed_without_proof(request: &Request) {
+    if let Ok(answer) = request.answer(None) {
+        assert!(request.caller.is_some(), "{answer:?}");
+        is_one_line(&answer.by, 401);
+        is_one_line(&answer.comment, 401);
+    }
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -157,6 +171,10 @@ fn as_payload(trigger: &Trigger) -> Value {
         Trigger::Object { bucket, key } => {
             let detail = json!({"bucket": {"name": bucket}, "object": {"key": key}});
             json!({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
+        }
+        Trigger::Request(Request { caller, headers, body }) => {
+            let authorizer = caller.as_ref().map(|arn| json!({"iam": {"userArn": arn}}));
+            json!({"requestContext": {"authorizer": authorizer}, "headers": headers, "body": body})
         }
         Trigger::Manual(Manual { action, dry_run }) => {
             let mut request = as_request(action);
@@ -191,6 +209,10 @@ fn as_request(action: &Action) -> Value {
         Action::Veto { incident, by, comment } => {
             json!({"action": "veto", "incident": incident, "by": by, "comment": comment})
         }
+        Action::Ack { incident, by, comment } => {
+            json!({"action": "ack", "incident": incident, "by": by, "comment": comment})
+        }
+        Action::Rehearse => json!({"action": "rehearse"}),
         Action::Freeze { by, reason } => json!({"action": "freeze", "by": by, "reason": reason}),
         Action::Unfreeze { by } => json!({"action": "unfreeze", "by": by}),
         Action::Retry { incident, by } => json!({"action": "retry", "incident": incident, "by": by}),
@@ -330,7 +352,7 @@ fn blind(incident: &Incident) -> Facts {
 
 /// One vote alone is never a dark Region, however it is dated and whoever cast it.
 fn count(vote: &Vote) {
-    let Config { topology, policy } = example();
+    let Config { topology, policy, .. } = example();
     for (subject, sighting) in &vote.subjects {
         for failed_probes in [1, policy.failed_probes, u32::MAX] {
             assert!(!sighting.appearance(failed_probes).to_string().is_empty());
@@ -383,6 +405,48 @@ fn page(event: &Event) {
         let ours = payload.starts_with('{') && !payload.contains('\n') && !from_outside(event, payload);
         assert!(!ours || Trigger::parse(filled_in.as_bytes()).is_ok(), "a page tells a person to send {payload}");
     }
+    fits_every_channel(&page);
+}
+
+/// Whatever is in a page, no provider has a reason to refuse it.
+fn fits_every_channel(page: &Page) {
+    let from = Region::new("eu-west-2").expect("a Region");
+    let late = Some(Duration::from_secs(90));
+    let message = Message {
+        page,
+        from: &from,
+        at: now(),
+        late,
+        step: 2,
+        failed: &["chat: HTTP 500".into()],
+        runbook_url: Some("https://r"),
+    };
+    let ascii = |text: &str, max: usize| {
+        (1..=max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    };
+    let sns = sns::message(&message);
+    assert!(ascii(&sns.subject, 100) && ascii(&sns.sms, 140), "{sns:?}");
+    assert!(sns.default.len() < 256 * 1024, "{} bytes", sns.default.len());
+    for event in pagerduty::events(&message, &BTreeSet::from(["AwaitingApproval".to_owned()])) {
+        assert!((1..=255).contains(&event["dedup_key"].as_str().unwrap_or_default().len()), "{event}");
+        let summary = event["payload"]["summary"].as_str().map(|summary| summary.chars().count());
+        assert!(
+            summary.is_none_or(|length| (1..=1024).contains(&length)) && event.to_string().len() < 512_000,
+            "{event}"
+        );
+    }
+    let chat = slack::message(&message);
+    let blocks = chat["blocks"].as_array().expect("blocks");
+    assert!(blocks.len() <= 50, "{} blocks", blocks.len());
+    for block in blocks {
+        let max = if block["type"] == "header" { 150 } else { 3000 };
+        let length = block["text"]["text"].as_str().map(|text| text.chars().count());
+        assert!(length.is_none_or(|length| (1..=max).contains(&length)), "{block}");
+    }
+    assert!(!chat.to_string().contains("<!"), "a page rings a whole channel: {chat}");
+    // What is to be pasted into a shell has the quotes that we gave it and no others.
+    let command = message.acknowledge().unwrap_or_default();
+    assert!(command.is_empty() || command.matches('\'').count() == 2, "{command}");
 }
 
 /// Sentences of the event itself are quoted on the page; a command in one of them is not ours.

@@ -55,9 +55,15 @@ pub async fn handle(startup: &Startup, ledger: Arc<dyn Ledger>, invocation: Invo
                 | Action::Unfreeze { .. }
                 | Action::Retry { .. }
                 | Action::Close { .. }
+                | Action::Ack { .. }
+                | Action::Rehearse
                 | Action::Reconcile { .. } => return Err(not_ours(startup).await),
             },
-            Trigger::Alarm(_) | Trigger::Holdfast(_) | Trigger::Rds(_) | Trigger::Object { .. } => {
+            Trigger::Alarm(_)
+            | Trigger::Holdfast(_)
+            | Trigger::Rds(_)
+            | Trigger::Object { .. }
+            | Trigger::Request(_) => {
                 return Err(not_ours(startup).await);
             }
         });

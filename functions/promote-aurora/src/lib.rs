@@ -7,7 +7,7 @@ use holdfast_aws::ledger::Ledger;
 use holdfast_aws::{Failure, Invocation, Startup};
 use holdfast_domain::event::Event;
 use holdfast_domain::quorum::Watch;
-use holdfast_domain::trigger::{AlarmState, RdsEvent, Trigger};
+use holdfast_domain::trigger::{AlarmState, Manual, RdsEvent, Trigger};
 use serde_json::{Value, json};
 
 mod drive;
@@ -62,6 +62,10 @@ impl Run<'_> {
                 }
                 self.triage(&format!("observers, by {observer}"), false).await
             }
+            Trigger::Holdfast(Event::PageAnswered { answer }) => match Manual::answering(answer) {
+                Some(request) => self.request(request).await,
+                None => Ok(json!({"done": "nothing", "why": "that somebody has a page moves nothing"})),
+            },
             Trigger::Holdfast(other) => {
                 let problem = format!("promote-aurora acts on RegionSuspected; it was sent {}", other.detail_type());
                 Err(self.startup.refuse(FUNCTION, problem).await)
@@ -69,6 +73,9 @@ impl Run<'_> {
             Trigger::Schedule { .. } => self.tick().await,
             Trigger::Rds(event) => self.rds_event(event).await,
             Trigger::Manual(request) => self.request(request).await,
+            Trigger::Request(_) => {
+                Err(self.startup.refuse(FUNCTION, "requests to a URL go to page-humans".into()).await)
+            }
             Trigger::Object { .. } => {
                 Err(self.startup.refuse(FUNCTION, "objects that land in S3 go to reconcile-ledger".into()).await)
             }

@@ -109,7 +109,7 @@ impl Run<'_> {
         let asked = incident.phase == Phase::AwaitingApproval
             && incident.approval.is_none()
             && incident.veto_until.is_none_or(|deadline| now < deadline);
-        let waits_for_a_person = asked || incident.veto.is_some();
+        let waits_for_a_person = asked || incident.standing_veto(&self.startup.config.policy, now).is_some();
         let enough = match incident.phase {
             Phase::Blocked if incident.approval.is_none() => PRICE_OF_A_BLOCKED,
             Phase::Confirmed => PRICE_FRESH,

@@ -26,6 +26,7 @@ impl Run<'_> {
             Action::PlanReceipts | Action::ApplyReceipts { .. } => {
                 Err(self.refused("`plan_receipts` and `apply_receipts` go to reconcile-receipts").await)
             }
+            Action::Ack { .. } | Action::Rehearse => Err(self.refused("`ack` and `rehearse` go to page-humans").await),
             Action::Verify | Action::Gate => Err(self.refused("`verify` and `gate` go to verify-replication").await),
             Action::Reconcile { .. } => Err(self.refused("`reconcile` goes to reconcile-ledger").await),
             Action::Resume if dry_run => self.status().await,

@@ -64,7 +64,9 @@ impl Run<'_> {
                 self.dry_run = dry_run;
                 self.asked(action).await
             }
-            Trigger::Holdfast(_) | Trigger::Alarm(_) | Trigger::Rds(_) => Err(self.not_ours().await),
+            Trigger::Holdfast(_) | Trigger::Alarm(_) | Trigger::Rds(_) | Trigger::Request(_) => {
+                Err(self.not_ours().await)
+            }
         }
     }
 
@@ -99,6 +101,8 @@ impl Run<'_> {
             | Action::Freeze { .. }
             | Action::Unfreeze { .. }
             | Action::Retry { .. }
+            | Action::Ack { .. }
+            | Action::Rehearse
             | Action::Close { .. } => Err(self.not_ours().await),
         }
     }

@@ -98,9 +98,11 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
             | Action::Unfreeze { .. }
             | Action::Retry { .. }
             | Action::Close { .. }
+            | Action::Ack { .. }
+            | Action::Rehearse
             | Action::Reconcile { .. } => Err(not_ours(startup).await),
         },
-        Trigger::Holdfast(_) | Trigger::Alarm(_) | Trigger::Rds(_) | Trigger::Object { .. } => {
+        Trigger::Holdfast(_) | Trigger::Alarm(_) | Trigger::Rds(_) | Trigger::Object { .. } | Trigger::Request(_) => {
             Err(not_ours(startup).await)
         }
     }

@@ -64,9 +64,11 @@ async fn take(startup: &Startup, trigger: Trigger) -> Result<Value, Failure> {
             | Action::Unfreeze { .. }
             | Action::Retry { .. }
             | Action::Close { .. }
+            | Action::Ack { .. }
+            | Action::Rehearse
             | Action::Reconcile { .. } => Err(not_ours(startup).await),
         },
-        Trigger::Holdfast(_) | Trigger::Alarm(_) | Trigger::Rds(_) | Trigger::Object { .. } => {
+        Trigger::Holdfast(_) | Trigger::Alarm(_) | Trigger::Rds(_) | Trigger::Object { .. } | Trigger::Request(_) => {
             Err(not_ours(startup).await)
         }
     }

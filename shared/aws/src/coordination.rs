@@ -13,7 +13,6 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
 use holdfast_domain::incident::{ClusterState, Incident};
-use holdfast_domain::page::PageRecord;
 use holdfast_domain::topology::Topology;
 use holdfast_domain::vote::Vote;
 use holdfast_domain::{Region, Timestamp};
@@ -24,6 +23,7 @@ use crate::clients::never_retried;
 use crate::failure::causes;
 
 mod ledger;
+mod pages;
 mod replication;
 mod trails;
 
@@ -156,17 +156,6 @@ impl Coordination {
         let condition = Condition::EpochBelow(epoch, region.clone());
         let writer = WriterEpoch { epoch, region: region.clone(), raised_at: now };
         self.put(&key, "epoch", &writer, epoch, condition).await
-    }
-
-    /// What is remembered of a thread's pages.
-    pub async fn page_record(&self, thread: &str) -> Result<Option<PageRecord>, CoordinationError> {
-        self.read(&format!("page#{thread}"), "record").await
-    }
-
-    /// Remembers what was paged; `record.version` must be one above the version that was read.
-    pub async fn save_page_record(&self, thread: &str, record: &PageRecord) -> Result<(), CoordinationError> {
-        let condition = Condition::Version(record.version.saturating_sub(1));
-        self.put(&format!("page#{thread}"), "record", record, record.version, condition).await
     }
 
     fn state_key(&self) -> String {

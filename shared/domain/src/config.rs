@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::paging::Paging;
 use crate::policy::Policy;
 use crate::region::{excerpt, one_line};
 use crate::topology::Topology;
@@ -14,6 +15,9 @@ pub struct Config {
     pub topology: Topology,
     /// What the owners allow.
     pub policy: Policy,
+    /// How people are reached besides SNS.
+    #[serde(default)]
+    pub paging: Paging,
 }
 
 /// The configuration cannot be used. The message names the field and the fix.
@@ -44,6 +48,7 @@ impl Config {
         })?;
         config.topology.validate()?;
         config.policy.validate()?;
+        config.paging.validate()?;
         Ok(config)
     }
 }

@@ -8,6 +8,7 @@ use crate::quorum::{DarkProof, Quorum};
 use crate::receipts::Summary;
 use crate::reconciliation::{RefusedFile, Summary as LedgerSummary};
 use crate::replication::Change;
+use crate::trigger::Answer;
 use crate::{Region, Timestamp};
 
 /// The `source` of every Holdfast event.
@@ -120,6 +121,11 @@ pub enum Event {
         /// Which, and why.
         refused: RefusedFile,
     },
+    /// A person has answered a page at the pager's own address: approve or veto, for promote-aurora.
+    PageAnswered {
+        /// What they said, about which incident, and who they are.
+        answer: Answer,
+    },
 }
 
 impl Event {
@@ -142,6 +148,7 @@ impl Event {
             Self::TriggerRefused { .. } => "TriggerRefused",
             Self::LedgerReconciled { .. } => "LedgerReconciled",
             Self::ClearingFileRefused { .. } => "ClearingFileRefused",
+            Self::PageAnswered { .. } => "PageAnswered",
         }
     }
 }
@@ -184,6 +191,7 @@ mod tests {
             r#""refused":{"object":"s3://b/k","digest":"0f","problem":"p","quarantined_as":null,"at":"2026-11-24T14:08:00Z"}"#,
             "ClearingFileRefused",
         );
+        check(r#""answer":{"says":"veto","incident":"e7","by":"ada","comment":"","via":"v"}"#, "PageAnswered");
     }
 
     /// Sums were numbers of 128 bits once: they could be written, and no pager could read them.

@@ -287,6 +287,12 @@ const PAYMENT_MAX: Duration = Duration::from_secs(6);
 const MAY_OWE_A_PAGE: Duration = Duration::from_secs(3600);
 
 impl Incident {
+    /// The veto that stands; one that the policy bounds runs out, and people are asked anew.
+    #[must_use]
+    pub fn standing_veto(&self, policy: &Policy, now: Timestamp) -> Option<&Veto> {
+        self.veto.as_ref().filter(|veto| policy.veto_ends(veto.at).is_none_or(|end| now < end))
+    }
+
     /// How people and pages name it.
     #[must_use]
     pub fn id(&self) -> String {

@@ -41,6 +41,10 @@ pub struct Policy {
     /// In `approve` mode: fail over by itself when nobody has vetoed for this long. Absent: wait for ever.
     #[serde(default)]
     pub approve_countdown_seconds: Option<u64>,
+    /// With a countdown: how long a veto holds; then people are asked anew, with a new countdown. Absent: until the Region
+    /// recovers or somebody approves.
+    #[serde(default)]
+    pub veto_holds_seconds: Option<u64>,
     /// What the owners accept to lose without being asked. Needed for `auto` and for a countdown.
     #[serde(default)]
     pub standing_acceptance: Option<StandingAcceptance>,
@@ -144,6 +148,13 @@ impl Policy {
         Duration::from_secs(self.driver_lease_seconds)
     }
 
+    /// When a veto of that time runs out, if it does by itself.
+    #[must_use]
+    pub fn veto_ends(&self, at: Timestamp) -> Option<Timestamp> {
+        let holds = self.veto_holds_seconds.filter(|_| self.mode == Mode::Approve)?;
+        at.checked_add(Duration::from_secs(holds)).ok()
+    }
+
     /// Checks what the types cannot.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let needs_acceptance = self.mode == Mode::Auto || self.approve_countdown_seconds.is_some();
@@ -152,6 +163,13 @@ impl Policy {
                 "policy.standing_acceptance",
                 "is absent, but the policy fails over without asking",
                 "add {accepted_by, expires_at, lag_max_seconds}, or set policy.mode to `approve` without a countdown",
+            ));
+        }
+        if self.veto_holds_seconds.is_some_and(|holds| holds == 0 || self.approve_countdown_seconds.is_none()) {
+            return Err(ConfigError::new(
+                "policy.veto_holds_seconds",
+                "needs a countdown, and at least a second",
+                "add policy.approve_countdown_seconds: without one nothing goes on by itself that a veto could hold up",
             ));
         }
         if let Some(acceptance) = &self.standing_acceptance
@@ -197,6 +215,7 @@ mod tests {
         let expected = Policy {
             mode: Mode::Approve,
             approve_countdown_seconds: None,
+            veto_holds_seconds: None,
             standing_acceptance: None,
             failed_probes: 2,
             vote_age_max_seconds: 15,
@@ -240,6 +259,7 @@ mod tests {
         check(|policy| policy.mode = Mode::Observe, None);
         check(|policy| policy.mode = Mode::Auto, absent);
         check(|policy| policy.approve_countdown_seconds = Some(60), absent);
+        check(|policy| policy.veto_holds_seconds = Some(60), Some("`policy.veto_holds_seconds` needs a countdown"));
         check(
             |policy| {
                 policy.mode = Mode::Auto;

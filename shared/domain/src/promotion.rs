@@ -302,7 +302,10 @@ fn acceptance(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<LossAcce
                     None => "waiting for a person's approval".into(),
                 }),
                 (_, _) => ask(
-                    "the policy is to ask".into(),
+                    match &facts.incident.veto {
+                        Some(veto) => format!("the veto of {} has run out", veto.by),
+                        None => "the policy is to ask".into(),
+                    },
                     countdown.and_then(|seconds| now.checked_add(Duration::from_secs(seconds)).ok()),
                 ),
             }

@@ -20,6 +20,10 @@ pub const PAYLOAD_MAX_BYTES: usize = 1 << 20;
 /// An SNS message may hold an EventBridge event, and no more than that: envelopes do not nest further.
 const ENVELOPES_MAX: u8 = 3;
 
+mod request;
+
+pub use request::{Answer, Rejection, Request, Says};
+
 /// Something that started a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
@@ -43,6 +47,8 @@ pub enum Trigger {
         /// The object's key.
         key: String,
     },
+    /// A request to the function's own address.
+    Request(Request),
 }
 
 /// A CloudWatch alarm's change of state.
@@ -88,6 +94,21 @@ pub struct Manual {
     pub action: Action,
     /// Answer what would be done, and touch nothing.
     pub dry_run: bool,
+}
+
+impl Manual {
+    /// What an answer to a page asks of promote-aurora; `None` for one that only says that somebody has it.
+    #[must_use]
+    pub fn answering(answer: Answer) -> Option<Self> {
+        let Answer { says, incident, by, comment, via } = answer;
+        let comment = format!("{comment} ({via})").trim_start().to_owned();
+        let action = match says {
+            Says::Ack => return None,
+            Says::Approve => Action::Approve { incident, by, comment, overrides: BTreeSet::new() },
+            Says::Veto => Action::Veto { incident, by, comment },
+        };
+        Some(Self { action, dry_run: false })
+    }
 }
 
 /// What a person can ask for.
@@ -175,6 +196,18 @@ pub enum Action {
         /// Who.
         by: String,
     },
+    /// Say that one has a page, so that nobody else is called.
+    Ack {
+        /// Such as `e7`, or another thread as its page names it.
+        incident: String,
+        /// Who.
+        by: String,
+        /// What they say.
+        #[serde(default)]
+        comment: String,
+    },
+    /// Send a test page from this Region through every channel.
+    Rehearse,
     /// Have a failed incident tried again.
     Retry {
         /// Such as `e7`.
@@ -229,7 +262,7 @@ pub enum TriggerError {
     },
     /// JSON, but nothing that is known.
     #[error(
-        "the payload is {found}, which is none of: an SNS message, an EventBridge event, a CloudWatch alarm action, or a request like {EXAMPLE}; nothing was done"
+        "the payload is {found}, which is none of: an SNS message, an EventBridge event, a CloudWatch alarm action, a request to the function's URL, or a request like {EXAMPLE}; nothing was done"
     )]
     Unnamed {
         /// What it looks like.
@@ -278,7 +311,9 @@ fn parse_value(value: Value, envelopes_left: u8, triggers: &mut Vec<Trigger>) ->
         Value::Bool(_) | Value::Number(_) => return Err(unnamed("a bare value")),
         Value::String(_) => return Err(unnamed("a bare string")),
     };
-    if fields.contains_key("action") {
+    if fields.contains_key("requestContext") {
+        triggers.push(Trigger::Request(Request::read(value).map_err(malformed("the request to the function's URL"))?));
+    } else if fields.contains_key("action") {
         triggers.push(manual(value)?);
     } else if fields.contains_key("Records") {
         sns(value, envelopes_left, triggers)?;
@@ -323,6 +358,7 @@ fn manual(mut value: Value) -> Result<Trigger, TriggerError> {
         | Action::Unfreeze { by }
         | Action::Retry { by, .. }
         | Action::Close { by, .. }
+        | Action::Ack { by, .. }
         | Action::ApplyReceipts { by } => Some(by),
         Action::Status
         | Action::Observe { .. }
@@ -330,6 +366,7 @@ fn manual(mut value: Value) -> Result<Trigger, TriggerError> {
         | Action::Gate
         | Action::PlanReceipts
         | Action::Resume
+        | Action::Rehearse
         | Action::Reconcile { .. } => None,
     };
     if by.is_some_and(|by| by.trim().is_empty() || by.contains('<')) {

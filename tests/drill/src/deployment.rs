@@ -17,6 +17,7 @@ use holdfast_world::cloudwatch::Alarm;
 use holdfast_world::dynamodb::{Mode, create_table};
 use holdfast_world::events::Rule;
 use holdfast_world::lambda::Handler;
+use holdfast_world::providers::{CHAT, ROUTING_KEY, WEBHOOK_KEY};
 use holdfast_world::rds::{GlobalClusterConfig, create_global_cluster};
 use holdfast_world::route53::HealthCheck;
 use holdfast_world::sns::topic_arn;
@@ -32,6 +33,8 @@ pub const DATA_REGIONS: [Region; 2] = [Region::DUBLIN, Region::LONDON];
 pub const TABLE: &str = "holdfast";
 /// The global cluster.
 pub const CLUSTER: &str = "payments-global";
+/// With which PagerDuty signs its webhooks.
+pub const PAGERDUTY_WEBHOOK_KEY: &str = "whsec";
 const DAY_START: &str = "2026-11-24T14:05:00Z";
 
 /// What an installation is made of.
@@ -144,7 +147,18 @@ pub fn deploy(setup: &Setup) -> Deployment {
             secondary_instances: setup.standby_instances,
         },
     );
+    world.start_providers();
+    world.alarm_on_dead_letters(page_humans::FUNCTION);
     for region in REGIONS {
+        let (host, path) = CHAT;
+        for (name, secret) in [
+            ("holdfast/pagerduty", ROUTING_KEY),
+            ("holdfast/pagerduty-webhook", PAGERDUTY_WEBHOOK_KEY),
+            ("holdfast/chat", &format!("https://{host}{path}")),
+            ("holdfast/status-page", WEBHOOK_KEY),
+        ] {
+            world.put_secret(region, name, secret);
+        }
         world.create_topic(&topic_arn(region, "holdfast-pages"));
         deploy_functions(&world, region, setup);
     }
@@ -228,7 +242,7 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
         if setup.reconcilers {
             deploy_reconcilers(world, region, setup, Duration::from_secs(offset + 25));
         }
-        world.put_rule(rule("holdfast", "holdfast", vec!["RegionSuspected"], promote_aurora::FUNCTION));
+        world.put_rule(rule("holdfast", "holdfast", vec!["RegionSuspected", "PageAnswered"], promote_aurora::FUNCTION));
         world.put_rule(rule("default", "aws.rds", vec![], promote_aurora::FUNCTION));
     }
 }
@@ -285,8 +299,10 @@ enum Function {
 
 fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
     let (world, config, bug) = (world.clone(), setup.config.clone(), setup.bug);
+    // As warm sandboxes keep them.
+    let secrets = Arc::new(page_humans::Secrets::default());
     Arc::new(move |invocation: lambda::Invocation| {
-        let (world, config) = (world.clone(), config.clone());
+        let (world, config, secrets) = (world.clone(), config.clone(), secrets.clone());
         Box::pin(async move {
             let region = holdfast_domain::Region::new(invocation.region.as_str()).map_err(|error| error.to_string())?;
             let startup =
@@ -300,7 +316,7 @@ fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
             let answer: Result<_, Failure> = match function {
                 Function::Observe => observe_region::handle(&startup, ledger, given).await,
                 Function::Promote => promote_aurora::handle(&startup, ledger, given).await,
-                Function::Page => page_humans::handle(&startup, given).await,
+                Function::Page => page_humans::handle(&startup, &secrets, given).await,
                 Function::Verify => verify_replication::handle(&startup, given).await,
                 Function::Ledger => reconcile_ledger::handle(&startup, ledger, given).await,
                 Function::Receipts => reconcile_receipts::handle(&startup, given).await,

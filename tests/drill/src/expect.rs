@@ -8,6 +8,7 @@ use crate::checker::Outcome;
 use crate::waterfall::Waterfall;
 
 pub(crate) mod ledger;
+pub(crate) mod paging;
 pub(crate) mod replication;
 
 /// Collects what does not hold.

@@ -12,6 +12,7 @@ use crate::deployment::{Deployment, Setup, deploy};
 use crate::expect;
 
 mod ledger;
+mod paging;
 mod replication;
 
 /// 14:07:00, two minutes after the start of every scenario.
@@ -248,6 +249,12 @@ pub const SCENARIOS: &[Scenario] = &[
     replication::CRR_ONE_WAY,
     replication::MREC_DOUBLE_KEY,
     replication::GATE_REFUSES_SWITCHOVER,
+    paging::SNS_DOWN,
+    paging::PAGERDUTY_THROTTLED,
+    paging::EVERY_CHANNEL_DOWN,
+    paging::TWO_PAGERS_AT_ONCE,
+    paging::RESOLVE_OVERTAKES_TRIGGER,
+    paging::EVENT_STORM,
 ];
 
 /// What one playing of a scenario may choose.

@@ -91,6 +91,10 @@ fn note(world: &World, event: &Value) {
         }
         Event::TriggerRefused { function, problem, .. } => (function, format!("refuses: {problem}")),
         Event::LedgerReconciled { summary } => ("reconcile-ledger".to_owned(), format!("finds: {summary}")),
+        Event::PageAnswered { answer } => (
+            "page-humans".to_owned(),
+            format!("hands over that {} says {:?} to {}", answer.by, answer.says, answer.incident),
+        ),
         Event::ClearingFileRefused { refused } => {
             ("reconcile-ledger".to_owned(), format!("puts {} aside: {}", refused.object, refused.problem))
         }

@@ -50,6 +50,12 @@ scenarios! {
     a_one_way_set_up_is_found "crr-one-way"
     a_double_charge_is_found_and_listed "mrec-double-key"
     a_planned_move_waits_for_replication "gate-refuses-switchover"
+    another_topic_carries_the_pages "sns-down"
+    a_busy_provider_gets_its_pages_late "pagerduty-throttled"
+    a_page_that_nobody_could_get_arrives_and_says_that_it_is_late "every-channel-down"
+    two_pagers_at_once_send_one_page "two-pagers-at-once"
+    an_alert_is_never_opened_after_its_end "resolve-overtakes-trigger"
+    ten_thousand_events_are_a_handful_of_pages "event-storm"
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Lambda: sandboxes, time-outs, asynchronous invocation with its retries and dead letters (facts of LAM invocation-async-error-handling).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use std::time::Duration;
 use aws_types::SdkConfig;
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
 use crate::region::Region;
 use crate::trace::Caller;
-use crate::world::World;
+use crate::world::{ACCOUNT, World};
 
 /// A deployed function's code.
 pub type Handler = Arc<dyn Fn(Invocation) -> HandlerFuture + Send + Sync>;
@@ -72,6 +72,9 @@ pub(crate) struct Lambda {
     started: u64,
     invoked: Vec<Invoked>,
     dead_letters: Vec<DeadLetter>,
+    /// The function that an alarm on a dead-letter queue invokes, and the queues whose alarm has gone off.
+    alarm_target: Option<&'static str>,
+    alarmed: BTreeSet<(Region, &'static str)>,
 }
 
 #[derive(Clone)]
@@ -167,10 +170,38 @@ impl World {
                         let letter = DeadLetter { region, function: name, payload, why };
                         world.record(name, format!("in {region} gives up: {}", letter.why));
                         world.state().lambda.dead_letters.push(letter);
+                        world.dead_letter_alarm(region, name);
                         return;
                     }
                 }
             }
+        });
+    }
+
+    /// Puts an alarm on every dead-letter queue: it invokes a function of the queue's own Region.
+    pub fn alarm_on_dead_letters(&self, target: &'static str) {
+        self.state().lambda.alarm_target = Some(target);
+    }
+
+    /// The metric of a queue that is no longer empty takes a minute; an alarm goes off once.
+    fn dead_letter_alarm(&self, region: Region, name: &'static str) {
+        let target = {
+            let mut state = self.state();
+            let is_first = state.lambda.alarmed.insert((region, name));
+            state.lambda.alarm_target.filter(|_| is_first)
+        };
+        let Some(target) = target else { return };
+        self.after(Duration::from_secs(60), move |world| {
+            let alarm = format!("holdfast-{name}-dead-letters");
+            let payload = json!({
+                "source": "aws.cloudwatch", "alarmArn": format!("arn:aws:cloudwatch:{region}:{ACCOUNT}:alarm:{alarm}"),
+                "region": region.as_str(),
+                "alarmData": {
+                    "alarmName": alarm,
+                    "state": {"value": "ALARM", "reason": "Threshold Crossed: 1 datapoint [1.0] was greater than the threshold (0.0)."},
+                },
+            });
+            world.invoke_async(region, target, Bytes::from(payload.to_string()));
         });
     }
 

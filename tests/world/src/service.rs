@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::region::Region;
 use crate::world::World;
-use crate::{cloudwatch, dynamodb, events, rds, s3, sns};
+use crate::{cloudwatch, dynamodb, events, rds, s3, secrets, sns};
 
 /// What a service answers, and how long it takes beside the way there and back.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub(crate) enum Service {
     EventBridge,
     Rds,
     S3,
+    SecretsManager,
     Sns,
 }
 
@@ -61,6 +62,7 @@ impl Service {
             "events" => Some(Self::EventBridge),
             "rds" => Some(Self::Rds),
             "s3" => Some(Self::S3),
+            "secretsmanager" => Some(Self::SecretsManager),
             "sns" => Some(Self::Sns),
             _ => None,
         }
@@ -73,13 +75,14 @@ impl Service {
             Self::EventBridge => "events",
             Self::Rds => "rds",
             Self::S3 => "s3",
+            Self::SecretsManager => "secretsmanager",
             Self::Sns => "sns",
         }
     }
 
     pub(crate) fn operation(self, request: &http::Request<Bytes>) -> String {
         match self {
-            Self::DynamoDb | Self::EventBridge => {
+            Self::DynamoDb | Self::EventBridge | Self::SecretsManager => {
                 let target = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok());
                 target.and_then(|target| target.rsplit('.').next()).unwrap_or("?").to_owned()
             }
@@ -98,7 +101,7 @@ impl Service {
                 .into_owned()
                 .filter(|(name, _)| !name.starts_with("MessageAttributes."))
                 .collect(),
-            Self::CloudWatch | Self::DynamoDb | Self::EventBridge | Self::S3 => BTreeMap::new(),
+            Self::CloudWatch | Self::DynamoDb | Self::EventBridge | Self::S3 | Self::SecretsManager => BTreeMap::new(),
         }
     }
 
@@ -109,6 +112,7 @@ impl Service {
             Self::EventBridge => events::handle(world, at, request).into(),
             Self::Rds => rds::handle(world, at, request).into(),
             Self::S3 => s3::handle(world, at, request).into(),
+            Self::SecretsManager => secrets::handle(world, at, request).into(),
             Self::Sns => sns::handle(world, at, request).into(),
         }
     }

@@ -21,8 +21,10 @@ pub struct Letter {
     pub region: Region,
     /// Its subject.
     pub subject: String,
-    /// Its text.
+    /// Its text, as e-mail shows it.
     pub message: String,
+    /// What a telephone shows.
+    pub sms: String,
     /// Its message attributes of type String.
     pub attributes: BTreeMap<String, String>,
 }
@@ -62,12 +64,12 @@ impl World {
         at: Region,
         arn: &str,
         subject: &str,
-        message: &str,
+        text: impl Into<Texts>,
         attributes: BTreeMap<String, String>,
     ) {
         let sent = self.elapsed();
         let functions = self.state().sns.functions.get(arn).cloned().unwrap_or_default();
-        let (subject, message) = (subject.to_owned(), message.to_owned());
+        let (subject, Texts { message, sms }) = (subject.to_owned(), text.into());
         for (region, function) in functions {
             let envelope = json!({"Records": [{
                 "EventVersion": "1.0", "EventSubscriptionArn": format!("{arn}:0"), "EventSource": "aws:sns",
@@ -88,8 +90,36 @@ impl World {
         self.after(delay, move |world| {
             let at_time = world.elapsed();
             world.record("a person", format!("reads: {subject}"));
-            world.state().sns.inbox.push(Letter { at: at_time, sent, region: at, subject, message, attributes });
+            world.state().sns.inbox.push(Letter { at: at_time, sent, region: at, subject, message, sms, attributes });
         });
+    }
+}
+
+/// What each protocol gets.
+pub(crate) struct Texts {
+    message: String,
+    sms: String,
+}
+
+impl Texts {
+    /// With the structure `json`, each protocol has its own text, and all others that of `default`.
+    fn of(structure: &str, message: &str) -> Result<Self, &'static str> {
+        if structure != "json" {
+            return Ok(Self { message: message.to_owned(), sms: message.to_owned() });
+        }
+        let texts: BTreeMap<String, String> = serde_json::from_str(message)
+            .map_err(|_| "Invalid parameter: Message Structure - JSON message body failed to parse")?;
+        let Some(default) = texts.get("default") else {
+            return Err("Invalid parameter: Message Structure - No default entry in JSON message body");
+        };
+        let text = |protocol: &str| texts.get(protocol).unwrap_or(default).clone();
+        Ok(Self { message: text("email"), sms: text("sms") })
+    }
+}
+
+impl From<&String> for Texts {
+    fn from(text: &String) -> Self {
+        Self { message: text.clone(), sms: text.clone() }
     }
 }
 
@@ -113,7 +143,11 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
             Some((part("Name")?, part("Value.StringValue").unwrap_or_default()))
         })
         .collect();
-    world.publish(at, field("TopicArn"), subject, field("Message"), attributes);
+    let text = match Texts::of(field("MessageStructure"), field("Message")) {
+        Ok(text) => text,
+        Err(why) => return query_error(400, "InvalidParameter", why),
+    };
+    world.publish(at, field("TopicArn"), subject, text, attributes);
     respond(
         200,
         "text/xml",

@@ -21,10 +21,12 @@ use crate::events::EventBridge;
 use crate::fault::CallFault;
 use crate::lambda::Lambda;
 use crate::network::Network;
+use crate::providers::Providers;
 use crate::rds::Rds;
 use crate::region::Region;
 use crate::route53::Route53;
 use crate::s3::S3;
+use crate::secrets::Secrets;
 use crate::sns::Sns;
 use crate::tamper::Tamper;
 use crate::trace::{Caller, Entry, RecordedRequest};
@@ -65,6 +67,8 @@ pub struct State {
     pub(crate) lambda: Lambda,
     pub(crate) events: EventBridge,
     pub(crate) s3: S3,
+    pub(crate) secrets: Secrets,
+    pub(crate) providers: Providers,
     pub(crate) sns: Sns,
     pub(crate) cloudwatch: CloudWatch,
     pub(crate) route53: Route53,
@@ -98,6 +102,8 @@ impl World {
                 lambda: Lambda::default(),
                 events: EventBridge::default(),
                 s3: S3::default(),
+                secrets: Secrets::default(),
+                providers: Providers::default(),
                 sns: Sns::default(),
                 cloudwatch: CloudWatch::default(),
                 route53: Route53::default(),

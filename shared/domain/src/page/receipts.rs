@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Page, Severity};
+use super::{Page, Severity, Turn};
 use crate::receipts::{Class, State, Summary};
 
 /// The page for a run; `None` when nothing is left for a person.
@@ -34,6 +34,8 @@ pub(super) fn reconciled(summary: &Summary, cluster: &str) -> Option<Page> {
         kind: "receipts".into(),
         rank: 0,
         severity: Severity::Warning,
+        turn: Turn::Tells,
+        section: "receipts".into(),
         headline: format!("Receipts of the two Regions differ: {left}."),
         body: format!("{summary}\nNeeded from you: look at the lines of each class that is not InSync.{apply}"),
         avoid: None,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Page, Severity};
+use super::{Page, Severity, Turn};
 use crate::reconciliation::{Finding, Found, Pass, RefusedFile, Summary};
 
 /// Keys that one page lists; the report has all.
@@ -51,6 +51,8 @@ pub(super) fn reconciled(summary: &Summary, cluster: &str) -> Option<Page> {
         thread: format!("{cluster}/ledger/{pass}/{run}"),
         kind: format!("{pass}:{kind}"),
         rank: 0,
+        turn: if severity == Severity::Info { Turn::Ends } else { Turn::Tells },
+        section: "ledger".into(),
         severity,
         headline,
         body,
@@ -128,6 +130,8 @@ pub(super) fn refused(file: &RefusedFile, cluster: &str) -> Page {
         kind: format!("refused:{object}"),
         rank: 0,
         severity: Severity::Warning,
+        turn: Turn::Tells,
+        section: "clearing-file".into(),
         headline: format!("{object} cannot be used: {problem}"),
         body: format!(
             "{problem}.\nNothing of the file was used. {aside}\n\

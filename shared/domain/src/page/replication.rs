@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Page, Severity};
+use super::{Page, Severity, Turn};
 use crate::attempt::Doubled;
 use crate::replication::{Change, CliffStage, Kind, Link, Store};
 
@@ -25,6 +25,7 @@ pub(super) fn changed(change: &Change, cluster: &str) -> Option<Page> {
                 kind: format!("cliff:{stage:?}:{:.0}", cliff.since),
                 // Its stages are told in order, and each is news: the countdown must not be taken for a repetition.
                 quiet: None,
+                section: "replica-cliff".into(),
                 headline: format!(
                     "{}: the replica of the {} in {} is {}.",
                     left(stage, cliff.deadline),
@@ -59,6 +60,7 @@ pub(super) fn changed(change: &Change, cluster: &str) -> Option<Page> {
         kind: format!("{kind:?}:{:.0}", change.since),
         headline: format!("{} from {} to {} {what}.", capital(link.store), link.from, link.to),
         body,
+        turn: if kind == Kind::InSync { Turn::Ends } else { Turn::Tells },
         ..page(link, cluster, severity)
     })
 }
@@ -83,6 +85,8 @@ pub(super) fn accepted_twice(doubled: &[Doubled], cluster: &str) -> Page {
         kind: "accepted-twice".into(),
         rank: 0,
         severity: Severity::Critical,
+        turn: Turn::Tells,
+        section: "accepted-twice".into(),
         headline: format!("{many} charged twice: both Regions accepted the same key."),
         body,
         avoid: None,
@@ -96,6 +100,8 @@ fn page(link: &Link, cluster: &str, severity: Severity) -> Page {
         kind: String::new(),
         rank: 0,
         severity,
+        turn: Turn::Tells,
+        section: "replication".into(),
         headline: String::new(),
         body: String::new(),
         avoid: None,

@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use super::*;
+use crate::Timestamp;
 use crate::blocked::{Blocked, Guard};
 use crate::config::Config;
-use crate::incident::{ClusterState, Opening};
+use crate::incident::{ClusterState, Incident, Opening, Phase, Verb};
 use crate::quorum::{DarkProof, Quorum};
 
 fn topology() -> Topology {

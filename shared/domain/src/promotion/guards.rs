@@ -16,7 +16,7 @@ use crate::{Timestamp, age};
 pub(super) fn standing_in_the_way(facts: &Facts, policy: &Policy, now: Timestamp) -> Vec<Blocked> {
     let mut blocked = Vec::new();
     blocked.extend(frozen(facts, now));
-    blocked.extend(vetoed(facts, now));
+    blocked.extend(vetoed(facts, policy, now));
     blocked.extend(quorum(facts));
     blocked.extend(global_cluster(facts));
     blocked.extend(target_cluster(facts));
@@ -60,9 +60,10 @@ fn frozen(facts: &Facts, now: Timestamp) -> Option<Blocked> {
     })
 }
 
-fn vetoed(facts: &Facts, now: Timestamp) -> Option<Blocked> {
-    let veto = facts.incident.veto.as_ref()?;
-    let evidence = format!("vetoed by {} ({})", veto.by, veto.comment);
+fn vetoed(facts: &Facts, policy: &Policy, now: Timestamp) -> Option<Blocked> {
+    let veto = facts.incident.standing_veto(policy, now)?;
+    let until = policy.veto_ends(veto.at).map(|end| format!("; it runs out at {end:.0}")).unwrap_or_default();
+    let evidence = format!("vetoed by {} ({}){until}", veto.by, veto.comment);
     Some(Blocked {
         guard: Guard::Vetoed,
         evidence,

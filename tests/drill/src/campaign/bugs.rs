@@ -362,6 +362,15 @@ pub const BUGS: &[Bug] = &[
         }),
     },
     Bug {
+        name: "missed-is-forgotten",
+        about: "a channel that did not take a page is not remembered",
+        plant: Plant::Request(|_, wired, request| {
+            edit_put(wired, request, "open-page#", |put| {
+                edit_body(&mut put["Item"], |open| drop(open.insert("undelivered".into(), json!({}))));
+            })
+        }),
+    },
+    Bug {
         name: "doubt-in-silence",
         about: "a Region that answers and cannot write is nobody's business",
         plant: Plant::Request(|_, wired, request| {

@@ -57,6 +57,8 @@ pub enum Invariant {
     NoDuplicatePage,
     /// A lower state never follows a settled one.
     NoReopening,
+    /// Each provider gets what it has missed once it is back, and an alert whose incident is over is closed.
+    EveryChannelTold,
     /// Nothing is sent to a dark Region or to a control plane in a third place.
     NothingToTheDark,
     /// A dark primary, a healthy target and a quorum bring writes back in time, unless a named guard stops it.

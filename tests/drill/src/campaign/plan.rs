@@ -7,6 +7,7 @@ use holdfast_domain::replication::Store;
 use holdfast_world::Region;
 use holdfast_world::events::DeliveryChaos;
 use holdfast_world::fault::CallEffect;
+use holdfast_world::providers::{CHAT, PAGERDUTY, WEBHOOK};
 
 use super::trouble::{Ask, Fault, Trouble};
 use crate::deployment::{DATA_REGIONS, REGIONS};
@@ -93,6 +94,10 @@ impl Plan {
             let matters = dice.one_in(2);
             let at = if matters { begins + dice.between(0, 22_000) } else { dice.between(0, 70_000) };
             plan.draw_side_fault(&mut dice, at);
+        }
+        if dice.one_in(4) {
+            let at = begins + dice.between(0, 20_000);
+            plan.draw_provider_fault(&mut dice, at);
         }
         plan.faults.sort_by_key(|fault| fault.from);
         plan
@@ -214,6 +219,27 @@ impl Plan {
             _ => Trouble::ReceiptsRuleGone(region),
         };
         self.add(at, Some(lasts), trouble);
+    }
+
+    /// Those who call people are unwell, or the secrets without which they take nothing.
+    fn draw_provider_fault(&mut self, dice: &mut Dice, begins: Duration) {
+        let lasts = Some(dice.between(2_000, 60_000));
+        let late = dice.between(500, 4_000);
+        let path = dice.pick(&[PAGERDUTY.1, PAGERDUTY.1, CHAT.1, WEBHOOK.1]);
+        let effect = dice.pick(&[
+            CallEffect::Error { status: 429, code: "TooManyRequests" },
+            CallEffect::Error { status: 503, code: "ServiceUnavailable" },
+            CallEffect::Hang,
+            CallEffect::LoseAnswer,
+            CallEffect::Duplicate,
+            CallEffect::Delay(late),
+        ]);
+        self.add(begins, lasts, Trouble::Provider { path, effect });
+        if dice.one_in(4) {
+            let (service, to) = ("secretsmanager", dice.pick(&REGIONS));
+            let effect = dice.effect(service);
+            self.add(Duration::ZERO, Some(begins), Trouble::Calls { service, to, permille: 1000, effect });
+        }
     }
 
     fn add(&mut self, from: Duration, lasts: Option<Duration>, trouble: Trouble) {

@@ -69,6 +69,13 @@ pub enum Trouble {
         /// What becomes of them.
         effect: CallEffect,
     },
+    /// A provider that calls people is unwell.
+    Provider {
+        /// Which, by the path of its events.
+        path: &'static str,
+        /// What becomes of what it is sent.
+        effect: CallEffect,
+    },
     /// Events that come twice, late, in another order, or never.
     Delivery(DeliveryChaos),
     /// A Region's clocks are ahead, or (negative) behind.
@@ -199,6 +206,10 @@ impl Fault {
                 let matches = CallMatch { service: Some(service), to: Some(to), ..CallMatch::default() };
                 world.inject(CallFault::during(matches, during, permille, effect));
             }
+            Trouble::Provider { path, effect } => {
+                let matches = CallMatch { service: Some("http"), operation: Some(path), ..CallMatch::default() };
+                world.inject(CallFault::during(matches, during, 1000, effect));
+            }
             Trouble::Delivery(chaos) => turn(
                 Box::new(move |world| world.set_delivery_chaos(chaos)),
                 Box::new(|world| world.set_delivery_chaos(DeliveryChaos::default())),
@@ -258,6 +269,7 @@ impl Trouble {
                 CallEffect::Duplicate => "requests doubled",
                 CallEffect::KillBefore | CallEffect::KillAfter => "callers killed",
             },
+            Self::Provider { .. } => "a provider unwell",
             Self::Delivery(_) => "events doubled, late, lost",
             Self::ClockSkew { .. } => "clock skew",
             Self::LateEffects(_) => "effects shown late",
@@ -302,6 +314,7 @@ impl fmt::Display for Trouble {
             Self::Calls { service, to, permille, effect } => {
                 write!(f, "{permille} of 1000 calls to {service} in {to}: {effect:?}")
             }
+            Self::Provider { path, effect } => write!(f, "who is called at {path}: {effect:?}"),
             Self::Delivery(chaos) => write!(
                 f,
                 "of 1000 events {} come twice, {} up to {} s late, {} never",

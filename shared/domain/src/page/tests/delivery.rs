@@ -1,5 +1,7 @@
 //! What is sent, to the second and to the rank.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn page(rank: u8, quiet: Option<u64>) -> Page {
@@ -8,6 +10,8 @@ fn page(rank: u8, quiet: Option<u64>) -> Page {
         kind: "this".into(),
         rank,
         severity: Severity::Info,
+        turn: Turn::Tells,
+        section: "s".into(),
         headline: "h".into(),
         body: "b".into(),
         avoid: None,
@@ -19,7 +23,14 @@ fn page(rank: u8, quiet: Option<u64>) -> Page {
 #[track_caller]
 fn check(rank: u8, quiet: Option<u64>, highest_rank: u8, sent: &str, seconds: i64, expected: Delivery) {
     let sent = BTreeSet::from([sent.to_owned()]);
-    let record = PageRecord { version: 1, highest_rank, sent, claimed: BTreeSet::new(), last_heard: at(0) };
+    let record = PageRecord {
+        version: 1,
+        highest_rank,
+        sent,
+        asked: BTreeSet::new(),
+        claimed: BTreeSet::new(),
+        last_heard: at(0),
+    };
     assert_eq!(page(rank, quiet).delivery(Some(&record), at(seconds)), expected);
 }
 
@@ -50,10 +61,23 @@ fn only_a_settled_incident_overtakes_and_only_what_ranks_lower() {
 fn a_record_only_rises() {
     let claimed = page(20, None).claimed(None, at(5));
     let this = BTreeSet::from(["this".to_owned()]);
-    let expected =
-        PageRecord { version: 1, highest_rank: 0, sent: BTreeSet::new(), claimed: this.clone(), last_heard: at(5) };
+    let expected = PageRecord {
+        version: 1,
+        highest_rank: 0,
+        sent: BTreeSet::new(),
+        asked: BTreeSet::new(),
+        claimed: this.clone(),
+        last_heard: at(5),
+    };
     assert_eq!(claimed, expected);
-    let expected = PageRecord { version: 2, highest_rank: 20, sent: this, claimed: BTreeSet::new(), last_heard: at(9) };
+    let expected = PageRecord {
+        version: 2,
+        highest_rank: 20,
+        sent: this,
+        asked: BTreeSet::new(),
+        claimed: BTreeSet::new(),
+        last_heard: at(9),
+    };
     let sent = page(20, None).remembered(Some(claimed), at(9));
     assert_eq!(sent, expected);
     let late = page(10, None).remembered(Some(sent), at(7));
@@ -68,6 +92,7 @@ fn that_the_old_region_is_back_waits_for_the_page_that_writes_work() {
             version: 1,
             highest_rank: rank,
             sent: sent.iter().map(|kind| (*kind).to_owned()).collect(),
+            asked: BTreeSet::new(),
             claimed: BTreeSet::new(),
             last_heard: at(0),
         });

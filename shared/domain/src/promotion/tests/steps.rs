@@ -369,3 +369,25 @@ fn a_persons_approval_is_not_asked_back_when_its_driver_was_lost() {
         long_fenced(phase, 30, approved, ASKED);
     }
 }
+
+/// A veto that runs out is no consent: people are asked anew, with the whole countdown before them.
+#[test]
+fn a_veto_that_runs_out_asks_anew_and_never_goes_on_by_itself() {
+    let mut policy = policy(Mode::Approve);
+    policy.approve_countdown_seconds = Some(60);
+    policy.veto_holds_seconds = Some(180);
+    let mut facts = facts(Phase::Blocked);
+    facts.incident.veto = Some(Veto { by: "grace".into(), comment: String::new(), at: at(0) });
+    facts.incident.veto_until = Some(at(-30));
+    let vetoed =
+        |decision: &Decision| matches!(decision, Decision::Block(blocked) if blocked[0].guard == Guard::Vetoed);
+    assert!(vetoed(&decide(&facts, &policy, at(179))), "{}", decide(&facts, &policy, at(179)));
+    let anew = decide(&facts, &policy, at(180));
+    assert!(
+        matches!(&anew, Decision::AskApproval { veto_until: Some(end), reason } if *end == at(240) && reason == "the veto of grace has run out"),
+        "{anew}"
+    );
+    // Where nothing counts down, a veto never runs out.
+    policy.mode = Mode::Auto;
+    assert!(vetoed(&decide(&facts, &policy, at(100_000))), "{}", decide(&facts, &policy, at(100_000)));
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use holdfast_domain::blocked::Guard;
 use holdfast_domain::event::Event;
 use holdfast_domain::incident::{ClusterState, Phase};
-use holdfast_domain::page::compose;
+use holdfast_domain::page::{Turn, compose};
 use holdfast_domain::policy::Mode;
 use holdfast_domain::topology::Topology;
 use holdfast_world::aurora;
@@ -33,6 +33,8 @@ const LOOK_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Owed {
     pub(crate) thread: String,
     pub(crate) kind: String,
+    /// What it is to the thread's alert.
+    pub(crate) turn: Turn,
     /// When the state was saved.
     pub(crate) since: Duration,
     /// When another state followed that owes a page of its own.
@@ -64,7 +66,7 @@ pub(crate) fn pages_owed(states: &[(Duration, ClusterState)], topology: &Topolog
             }
             last.until.get_or_insert(*at);
         }
-        owed.push(Owed { thread: page.thread, kind: page.kind, since: *at, until: None });
+        owed.push(Owed { thread: page.thread, kind: page.kind, turn: page.turn, since: *at, until: None });
     }
     owed
 }

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use holdfast_domain::page::Turn;
+use holdfast_domain::page::pagerduty::{decision_key, thread_key};
+
 use super::liveness::pages_owed;
 use super::{Findings, Invariant};
 use crate::campaign::evidence::Evidence;
@@ -30,6 +33,33 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
         });
     }
     no_page_twice(evidence, findings);
+    every_channel_is_told(evidence, findings);
+}
+
+/// What a provider has missed while it was down, it gets once it is back; an alert whose incident is over is closed.
+fn every_channel_is_told(evidence: &Evidence, findings: &mut Findings) {
+    let (alerts, chat) = (evidence.world.alerts(), evidence.world.chat());
+    for owed in pages_owed(&evidence.states, &evidence.setup.config.topology) {
+        let deadline = owed.since.max(evidence.troubles_over()) + CATCH_UP;
+        if evidence.ended < deadline || owed.until.is_some_and(|until| until <= deadline) {
+            continue;
+        }
+        let key = match owed.turn {
+            Turn::Asks => decision_key(&owed.thread, &owed.kind),
+            Turn::Tells | Turn::Ends | Turn::Rehearses => thread_key(&owed.thread),
+        };
+        let alert = alerts.get(&key);
+        let rang = alert.is_some_and(|alert| alert.events.iter().any(|(_, action, _)| action == "trigger"));
+        // What was over before PagerDuty heard of it has no alert there.
+        let closed = alert.is_none_or(|alert| alert.status == "resolved");
+        let told = if owed.turn == Turn::Ends { closed } else { rang };
+        findings.hold(Invariant::EveryChannelTold, owed.since, told, || {
+            format!("{} {}: PagerDuty has {alert:?}", owed.thread, owed.kind)
+        });
+        let said = format!("{} · {}", owed.thread, owed.kind);
+        let shown = chat.iter().any(|posted| posted.body.to_string().contains(&said));
+        findings.hold(Invariant::EveryChannelTold, owed.since, shown, || format!("the chat never showed {said}"));
+    }
 }
 
 /// Nothing is wrong with the functions, the bus, the table or the providers on the way of a page that is due then.
@@ -61,6 +91,7 @@ fn is_calm(evidence: &Evidence, due: Duration) -> bool {
                 | Trouble::LateEffects(_)
                 | Trouble::StartedTwice { .. }
                 | Trouble::Alarm(_)
+                | Trouble::Provider { .. }
                 | Trouble::Asked { .. } => false,
             }
     });
@@ -78,6 +109,10 @@ fn no_page_twice(evidence: &Evidence, findings: &mut Findings) {
     letters.sort_by_key(|letter| letter.sent);
     for letter in letters {
         let attribute = |name: &str| letter.attributes.get(name).map(String::as_str).unwrap_or_default();
+        // Sent again because nobody acknowledged it, or because this channel had missed it: it says so.
+        if attribute("step") != "0" || attribute("late_seconds") != "0" {
+            continue;
+        }
         let (thread, kind) = (attribute("thread"), attribute("kind"));
         let copies = sent.entry((thread, kind)).or_default();
         *copies += 1;

@@ -51,6 +51,7 @@ fn holds_back(trouble: &Trouble, link: &Link) -> bool {
         | Trouble::Unmeasured
         | Trouble::Calls { .. }
         | Trouble::Delivery(_)
+        | Trouble::Provider { .. }
         | Trouble::ClockSkew { .. }
         | Trouble::LateEffects(_)
         | Trouble::Killed { .. }
