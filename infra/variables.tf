@@ -112,15 +112,15 @@ variable "left_out" {
   description = <<-EOT
     What is not made, because somebody else has made it already or because an emulator lacks it:
     `ledger` (the Aurora global cluster), `attempts` (the payments team's table), `service` (load balancer and Fargate),
-    `routing` (health checks and DNS), and `strong_tables`, which makes tables with asynchronous replicas for an emulator
-    that has no MRSC: never in an account, for then both Regions could promote.
+    `routing` (health checks and DNS), and `global_tables`, which makes tables that know nothing of each other, for an
+    emulator that has none: never in an account, for then both Regions could promote.
   EOT
   type        = set(string)
   default     = []
 
   validation {
-    condition     = length(setsubtract(var.left_out, ["ledger", "attempts", "service", "routing", "strong_tables"])) == 0
-    error_message = "`left_out` knows ledger, attempts, service, routing and strong_tables."
+    condition     = length(setsubtract(var.left_out, ["ledger", "attempts", "service", "routing", "global_tables"])) == 0
+    error_message = "`left_out` knows ledger, attempts, service, routing and global_tables."
   }
 }
 

@@ -14,7 +14,7 @@ output "reader_endpoints" {
 output "coordination_table" {
   description = "The coordination table's name, once it is made."
   value       = local.topology.coordination_table
-  depends_on  = [aws_cloudformation_stack.table, aws_dynamodb_table.weak]
+  depends_on  = [aws_cloudformation_stack.table, aws_dynamodb_table.apart_witness]
 }
 
 output "health_checks_topic_arn" {

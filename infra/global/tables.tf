@@ -13,15 +13,15 @@ locals {
     contains(var.platform.left_out, "attempts") ? {} : { attempts = local.topology.attempts.table },
   )
 
-  strong = contains(var.platform.left_out, "strong_tables") ? {} : local.tables
-  # What an emulator without MRSC gets: asynchronous replicas. Never a real installation: two Regions could both promote.
-  weak = contains(var.platform.left_out, "strong_tables") ? local.tables : {}
+  global = contains(var.platform.left_out, "global_tables") ? {} : local.tables
+  # Never in an account: each Region would find itself alone, and both could promote.
+  apart = contains(var.platform.left_out, "global_tables") ? local.tables : {}
 }
 
 resource "aws_cloudformation_stack" "table" {
   #checkov:skip=CKV_AWS_124:Whoever applies sees how it ended, and nobody changes a table at night.
   provider = aws.first
-  for_each = local.strong
+  for_each = local.global
 
   name = "holdfast-table-${each.key}"
 
@@ -66,18 +66,17 @@ resource "aws_cloudformation_stack" "table" {
   timeout_in_minutes = 60
 }
 
-resource "aws_dynamodb_table" "weak" {
+# What an emulator without global tables gets: tables of the same names that know nothing of each other.
+resource "aws_dynamodb_table" "apart_first" {
   #checkov:skip=CKV_AWS_119:Only an emulator has this table; see above for why a real one has DynamoDB's own key.
-  #checkov:skip=CKV_AWS_28:Only an emulator has this table.
+  #checkov:skip=CKV_AWS_28:Only an emulator has this table, and nothing in it is worth a backup.
   provider = aws.first
-  for_each = local.weak
+  for_each = local.apart
 
-  name             = each.value
-  billing_mode     = "PAY_PER_REQUEST"
-  hash_key         = "pk"
-  range_key        = "sk"
-  stream_enabled   = true # Asynchronous replicas are fed by a stream.
-  stream_view_type = "NEW_AND_OLD_IMAGES"
+  name         = each.value
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "pk"
+  range_key    = "sk"
 
   attribute {
     name = "pk"
@@ -87,11 +86,46 @@ resource "aws_dynamodb_table" "weak" {
     name = "sk"
     type = "S"
   }
+}
 
-  dynamic "replica" {
-    for_each = toset(slice(local.three_regions, 1, 3))
-    content {
-      region_name = replica.value
-    }
+resource "aws_dynamodb_table" "apart_second" {
+  #checkov:skip=CKV_AWS_119:Only an emulator has this table; see above for why a real one has DynamoDB's own key.
+  #checkov:skip=CKV_AWS_28:Only an emulator has this table, and nothing in it is worth a backup.
+  provider = aws.second
+  for_each = local.apart
+
+  name         = each.value
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "pk"
+  range_key    = "sk"
+
+  attribute {
+    name = "pk"
+    type = "S"
+  }
+  attribute {
+    name = "sk"
+    type = "S"
+  }
+}
+
+resource "aws_dynamodb_table" "apart_witness" {
+  #checkov:skip=CKV_AWS_119:Only an emulator has this table; see above for why a real one has DynamoDB's own key.
+  #checkov:skip=CKV_AWS_28:Only an emulator has this table, and nothing in it is worth a backup.
+  provider = aws.witness
+  for_each = local.apart
+
+  name         = each.value
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "pk"
+  range_key    = "sk"
+
+  attribute {
+    name = "pk"
+    type = "S"
+  }
+  attribute {
+    name = "sk"
+    type = "S"
   }
 }

@@ -20,9 +20,10 @@ module "observe_region" {
       resources = [local.here.coordination]
     },
     {
-      # RegionSuspected goes to the bus of the Region that survives, doubts to this one's or to the witness's.
+      # RegionSuspected goes to the bus of the Region that survives, which is this one: no observer of a Region suspects its
+      # own. Doubts go here or to the witness's.
       actions   = ["events:PutEvents"]
-      resources = [local.here.bus, local.peer.bus, local.witness.bus]
+      resources = [local.here.bus, local.witness.bus]
     },
     {
       # The password for PostgreSQL is a token that this permission signs.

@@ -31,10 +31,6 @@ module "page_humans" {
       resources = [local.here.coordination]
     },
     {
-      actions   = ["events:PutEvents"]
-      resources = [local.here.bus, local.witness.bus]
-    },
-    {
       # Its own topic first, then the others: one that fails must not keep a page back.
       actions   = ["sns:Publish"]
       resources = [local.here.topic, local.witness.topic, local.peer.topic]

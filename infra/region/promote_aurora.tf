@@ -51,6 +51,7 @@ module "promote_aurora" {
       # A planned one is asked for in the Region that still has the writer, and both clusters are healthy.
       actions   = ["rds:SwitchoverGlobalCluster"]
       resources = [local.peer.global_cluster, local.here.cluster]
+      when      = { StringEquals = { "aws:RequestedRegion" = [local.peer.region] } }
     },
     {
       # When the old Region is back: the snapshot of its old volume, copied to one that no retention rule deletes.

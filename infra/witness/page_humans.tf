@@ -30,10 +30,6 @@ module "page_humans" {
       resources = [local.here.coordination]
     },
     {
-      actions   = ["events:PutEvents"]
-      resources = [local.here.bus]
-    },
-    {
       actions   = ["sns:Publish"]
       resources = concat([local.here.topic], local.peer.topics)
     },

@@ -105,7 +105,10 @@ impl fmt::Display for Refusal {
                 write!(f, "{address} would be destroyed ({actions}); to uninstall, say so with --uninstall")
             }
             Self::SwapsRoles { address, field } => {
-                write!(f, "{address} would change its {field}: that moves or breaks the global cluster; promote-aurora moves it")
+                write!(
+                    f,
+                    "{address} would change its {field}: that moves or breaks the global cluster; promote-aurora moves it"
+                )
             }
             Self::Touches { address, actions, while_ } => {
                 write!(f, "{address} would be touched ({actions}), and {while_}; wait until it is over")
@@ -124,7 +127,8 @@ pub fn incidents(plan: &Value) -> Incidents {
         return Incidents::NoneYet;
     }
     let resources = plan["prior_state"]["values"]["root_module"]["resources"].as_array();
-    let read = resources.into_iter().flatten().find(|it| it["type"] == "aws_dynamodb_table_item" && it["mode"] == "data");
+    let read =
+        resources.into_iter().flatten().find(|it| it["type"] == "aws_dynamodb_table_item" && it["mode"] == "data");
     let Some(item) = read.and_then(|it| it["values"]["item"].as_str()) else {
         return Incidents::Unknown("the plan has not read the coordination table".into());
     };

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hcl::expr::Expression;
-use hcl::{Block, Body};
+use hcl_edit::expr::Expression;
+use hcl_edit::structure::{Attribute, Block, Body};
 use serde_json::Value;
 
 /// The Terraform cannot be read the way the tests need it.
@@ -115,7 +115,7 @@ impl Terraform {
                 }
                 let broken = |why: String| TerraformError::File { path: path.clone(), why };
                 let text = fs::read_to_string(&path).map_err(|error| broken(error.to_string()))?;
-                let body = hcl::parse(&text).map_err(|error| broken(error.to_string()))?;
+                let body = hcl_edit::parser::parse_body(&text).map_err(|error| broken(error.to_string()))?;
                 let name = path.strip_prefix(&infra).unwrap_or(&path).display().to_string();
                 files.insert(name, (text, body));
             }
@@ -131,7 +131,7 @@ impl Terraform {
     /// Blocks of a kind, such as `resource`, with the file that each is in.
     pub fn blocks(&self, kind: &str) -> impl Iterator<Item = (&str, &Block)> {
         self.files.iter().flat_map(move |(name, (_, body))| {
-            body.blocks().filter(move |block| block.identifier() == kind).map(move |block| (name.as_str(), block))
+            body.blocks().filter(move |block| block.has_ident(kind)).map(move |block| (name.as_str(), block))
         })
     }
 
@@ -150,39 +150,46 @@ impl Terraform {
     }
 }
 
+/// A block's label, such as the name of a variable.
+#[must_use]
+pub fn label(block: &Block, number: usize) -> &str {
+    block.labels.get(number).map_or("", |label| label.as_str())
+}
+
 /// A block's attribute.
 #[must_use]
 pub fn attribute<'a>(block: &'a Block, name: &str) -> Option<&'a Expression> {
-    block.body().attributes().find(|attribute| attribute.key() == name).map(hcl::Attribute::expr)
+    block.body.get_attribute(name).map(|attribute: &Attribute| &attribute.value)
 }
 
-/// An expression as it is written, on one line.
+/// An expression as it is written, without comments and on one line.
 #[must_use]
 pub fn written(expression: &Expression) -> String {
-    let text = hcl::format::to_string(expression).unwrap_or_default();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = expression.to_string();
+    let code = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+    code.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
 }
 
 fn read_function(block: &Block, area: Area, config: &Value) -> Result<Function, TerraformError> {
-    let label = block.labels().first().map(|label| label.as_str().to_owned()).unwrap_or_default();
+    let label = label(block, 0).to_owned();
     let failed = |problem: String| TerraformError::Function { function: label.clone(), area, problem };
-    let text = |name: &str| match attribute(block, name) {
-        Some(Expression::String(text)) => Ok(Some(text.clone())),
+    let text = |name: &str| match attribute(block, name).map(|it| (it.as_str(), it)) {
+        Some((Some(text), _)) => Ok(Some(text.to_owned())),
         None => Ok(None),
-        Some(other) => Err(failed(format!("`{name}` is {}, and no plain text", written(other)))),
+        Some((None, other)) => Err(failed(format!("`{name}` is {}, and no plain text", written(other)))),
     };
     let name = text("name")?.ok_or_else(|| failed("it has no `name`".into()))?;
-    let seconds = match attribute(block, "timeout_seconds") {
-        Some(Expression::Number(number)) => number.as_u64(),
-        Some(_) | None => None,
-    };
+    let seconds =
+        attribute(block, "timeout_seconds").and_then(Expression::as_number).and_then(|number| number.as_u64());
     let mut rules = BTreeMap::new();
     for (key, rule) in entries(attribute(block, "rules")) {
         let fields: BTreeMap<String, &Expression> = entries(Some(rule)).collect();
         let bus = fields.get("bus").map(|bus| written(bus)).unwrap_or_default();
-        let pattern = match fields.get("pattern") {
-            Some(Expression::FuncCall(call)) if call.name.name.as_str() == "jsonencode" => value(&call.args[0], config),
-            Some(_) | None => Err("`pattern` is no jsonencode({…})".into()),
+        let pattern =
+            fields.get("pattern").and_then(|it| it.as_func_call()).filter(|it| it.name.name.as_str() == "jsonencode");
+        let pattern = match pattern.and_then(|call| call.args.iter().next()) {
+            Some(pattern) => value(pattern, config),
+            None => Err("`pattern` is no jsonencode({…})".into()),
         };
         rules.insert(key, (bus, pattern.map_err(&failed)?));
     }
@@ -201,13 +208,10 @@ fn read_function(block: &Block, area: Area, config: &Value) -> Result<Function, 
 
 /// The entries of an object.
 fn entries(object: Option<&Expression>) -> impl Iterator<Item = (String, &Expression)> {
-    let object = match object {
-        Some(Expression::Object(object)) => Some(object),
-        Some(_) | None => None,
-    };
-    object.into_iter().flatten().map(|(key, value)| {
-        let name = key.to_string();
-        (name.trim_matches('"').to_owned(), value)
+    object.and_then(Expression::as_object).into_iter().flatten().map(|(key, value)| {
+        let name = key.as_ident().map(|name| name.as_str().to_owned());
+        let quoted = key.as_expr().map(|it| it.as_str().map_or_else(|| written(it), str::to_owned));
+        (name.or(quoted).unwrap_or_default(), value.expr())
     })
 }
 
@@ -215,39 +219,31 @@ fn entries(object: Option<&Expression>) -> impl Iterator<Item = (String, &Expres
 fn grants(expression: Option<&Expression>) -> Result<Vec<Grant>, String> {
     let Some(expression) = expression else { return Ok(Vec::new()) };
     let mut found = Vec::new();
-    match expression {
-        Expression::Array(items) => {
-            for item in items {
-                found.push(grant(item)?);
-            }
+    if let Some(items) = expression.as_array() {
+        for item in items {
+            found.push(grant(item)?);
         }
-        Expression::FuncCall(call) if call.name.name.as_str() == "concat" => {
-            for argument in &call.args {
-                found.extend(grants(Some(argument))?);
-            }
+    } else if let Some(call) = expression.as_func_call().filter(|call| call.name.name.as_str() == "concat") {
+        for argument in call.args.iter() {
+            found.extend(grants(Some(argument))?);
         }
-        Expression::Conditional(choice) => {
-            found.extend(grants(Some(&choice.true_expr))?);
-            found.extend(grants(Some(&choice.false_expr))?);
-        }
-        other => return Err(format!("statements are {}, which is no list", written(other))),
+    } else if let Some(choice) = expression.as_conditional() {
+        found.extend(grants(Some(&choice.true_expr))?);
+        found.extend(grants(Some(&choice.false_expr))?);
+    } else {
+        return Err(format!("statements are {}, which is no list", written(expression)));
     }
     Ok(found)
 }
 
 fn grant(expression: &Expression) -> Result<Grant, String> {
     let fields: BTreeMap<String, &Expression> = entries(Some(expression)).collect();
+    let listed = fields.get("actions").and_then(|it| it.as_array());
+    let listed = listed.ok_or_else(|| "a statement without a list of actions".to_owned())?;
     let mut actions = BTreeSet::new();
-    match fields.get("actions") {
-        Some(Expression::Array(items)) => {
-            for item in items {
-                match item {
-                    Expression::String(action) => actions.insert(action.clone()),
-                    other => return Err(format!("an action is {}, and no plain text", written(other))),
-                };
-            }
-        }
-        Some(_) | None => return Err("a statement without a list of actions".into()),
+    for item in listed {
+        let action = item.as_str().ok_or_else(|| format!("an action is {}, and no plain text", written(item)))?;
+        actions.insert(action.to_owned());
     }
     let resources = fields.get("resources").map(|it| written(it)).unwrap_or_default();
     // Where a service knows no resource, the condition says in which Region it may be asked.
@@ -260,17 +256,18 @@ fn grant(expression: &Expression) -> Result<Grant, String> {
 
 /// A literal as JSON; the few names that patterns use are looked up in the configuration, as seen from London.
 fn value(expression: &Expression, config: &Value) -> Result<Value, String> {
-    Ok(match expression {
-        Expression::String(text) => Value::from(text.as_str()),
-        Expression::Bool(bool) => Value::from(*bool),
-        Expression::Array(items) => items.iter().map(|item| value(item, config)).collect::<Result<_, _>>()?,
-        Expression::Object(_) => {
-            let fields = entries(Some(expression)).map(|(key, inner)| Ok((key, value(inner, config)?)));
-            Value::Object(fields.collect::<Result<_, String>>()?)
-        }
-        other => match written(other).as_str() {
-            "local.own.receipts_bucket" => config["topology"]["data_regions"][1]["receipts_bucket"].clone(),
-            name => return Err(format!("a pattern uses {name}, which only Terraform can look up")),
-        },
-    })
+    if let Some(text) = expression.as_str() {
+        return Ok(Value::from(text));
+    }
+    if let Some(items) = expression.as_array() {
+        return items.iter().map(|item| value(item, config)).collect();
+    }
+    if expression.is_object() {
+        let fields = entries(Some(expression)).map(|(key, inner)| Ok((key, value(inner, config)?)));
+        return Ok(Value::Object(fields.collect::<Result<_, String>>()?));
+    }
+    match written(expression).as_str() {
+        "local.own.receipts_bucket" => Ok(config["topology"]["data_regions"][1]["receipts_bucket"].clone()),
+        name => Err(format!("a pattern uses {name}, which only Terraform can look up")),
+    }
 }

@@ -69,7 +69,11 @@ fn on_a_quiet_day_an_instance_may_grow() {
     check(&plan(&quiet(), &[change("aws_rds_cluster_instance", &["update"], &was, &grows)]), false, &[]);
     let touched = "module.global.aws_rds_cluster_instance.it[0] would be touched (update), and an incident is open: \
                    failover of the ledger from eu-west-1 to eu-west-2, e1: Restored";
-    check(&plan(&incident("Restored"), &[change("aws_rds_cluster_instance", &["update"], &was, &grows)]), false, &[touched]);
+    check(
+        &plan(&incident("Restored"), &[change("aws_rds_cluster_instance", &["update"], &was, &grows)]),
+        false,
+        &[touched],
+    );
 }
 
 /// rules.md 12: Terraform that destroyed a cluster because a failover had swapped its role.

@@ -20,7 +20,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut text = String::new();
     if let Err(error) = std::io::stdin().read_to_string(&mut text) {
-        println!("the plan cannot be read from standard input: {error}; nothing was judged, and nothing may be applied");
+        println!(
+            "the plan cannot be read from standard input: {error}; nothing was judged, and nothing may be applied"
+        );
         return ExitCode::from(2);
     }
     let plan = match serde_json::from_str(&text) {
