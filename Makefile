@@ -5,6 +5,7 @@
 # make crash    every call of every scenario struck in every way (hours)     make bugs   the table of deliberate bugs
 # make bench-ledger    5 million payments matched against a settlement file, beside DuckDB
 # make infra-check    the Terraform: validity, its tests, a security scan
+# make infra-apply-local    apply to an AWS of this machine, plan again, set an alarm off, destroy
 # make fuzz     hostile input for every parser, by coverage    make mutants  lines that no test would miss
 CARGO ?= cargo
 FUNCTIONS = observe-region page-humans promote-aurora reconcile-ledger reconcile-receipts verify-replication
@@ -67,6 +68,11 @@ world:
 .PHONY: infra-check
 infra-check:
 	infra/check.sh
+
+# An AWS of this machine: apply, plan again, an alarm that promote-aurora answers, destroy. About ten minutes.
+.PHONY: infra-apply-local
+infra-apply-local:
+	infra/apply-local.sh
 
 # Each function by itself, so that no feature of one leaks into another.
 lambdas: .cargo-lambda
