@@ -213,6 +213,37 @@ def alarm(emulator, config):
         fail(f"the incident is {incident['phase']}, and should be Blocked")
 
 
+def judged(emulator, terraform, config):
+    """The record of the incident, read by a real plan; and what check-plan says of that plan and of one that destroys."""
+    topology = config["topology"]
+    here, witness = topology["data_regions"][1]["region"], topology["witness"]["region"]
+    name = topology["coordination_table"]
+    key = {"pk": {"S": f"cluster#{topology['global_cluster']}"}, "sk": {"S": "state"}}
+    item = emulator.client("dynamodb", here).get_item(TableName=name, Key=key)["Item"]
+    # In an account the table is one over three Regions; here somebody has to carry it over.
+    emulator.client("dynamodb", witness).put_item(TableName=name, Item=item)
+
+    def judge(expected, *arguments):
+        terraform.run("plan", "-input=false", "-no-color", "-var", "incidents=read", "-out=judged.tfplan", *arguments)
+        plan = json.dumps(terraform.json("show", "-json", "judged.tfplan"))
+        said = subprocess.run([BINARIES / "check-plan"], input=plan, capture_output=True, text=True)
+        first = said.stdout.strip().splitlines()[0:2]
+        if said.returncode != expected:
+            fail(f"check-plan ended with {said.returncode} and should with {expected}: {said.stdout}")
+        say(f"check-plan: {' '.join(it.strip() for it in first)}")
+
+    judge(0)
+    judge(1, "-destroy")
+    state = json.loads(item["body"]["S"])
+    state["freeze"] = {"by": "grace@example.com", "reason": "a rehearsal", "at": "2026-11-24T15:00:00Z"}
+    item["body"]["S"] = json.dumps(state)
+    emulator.client("dynamodb", witness).put_item(TableName=name, Item=item)
+    terraform.run("plan", "-input=false", "-no-color", "-var", "incidents=read", allowed=(1,))
+    if "has frozen Holdfast: a rehearsal" not in " ".join((WORK / "terraform.log").read_text().split()):
+        fail("a plan under a freeze failed without saying who has frozen Holdfast and why")
+    say("a plan under a freeze fails, and says who and why")
+
+
 def empty(emulator, config):
     """Buckets that hold anything are not deleted, by Terraform as by S3; whoever uninstalls empties them."""
     for data in config["topology"]["data_regions"]:
@@ -249,11 +280,11 @@ def main():
         began = time.monotonic()
         # A few at a time: the emulator is one process, and a lost answer would be tried again.
         terraform.run("apply", "-auto-approve", "-input=false", "-no-color", "-parallelism=6")
-        resources = terraform.json("show", "-json")["values"]["root_module"]
-        count = len(resources.get("resources", [])) + sum(len(it["address"]) > 0 for it in walk(resources))
+        count = sum(it["mode"] == "managed" for it in walk(terraform.json("show", "-json")["values"]["root_module"]))
         say(f"applied {count} resources in {time.monotonic() - began:.0f} s")
         second_plan(terraform)
         alarm(emulator, config)
+        judged(emulator, terraform, config)
         # Functions that still run would write into what is being deleted.
         for region in {it["region"] for it in config["topology"]["data_regions"]}:
             events = emulator.client("events", region)
@@ -270,9 +301,9 @@ def main():
 
 
 def walk(module):
-    """Every resource of a module's children, and of theirs."""
+    """Every resource of a module and of its children."""
+    yield from module.get("resources", [])
     for child in module.get("child_modules", []):
-        yield from child.get("resources", [])
         yield from walk(child)
 
 

@@ -53,6 +53,10 @@ module "page_humans" {
   log_retention_days = var.platform.log_retention_days
 }
 
+# Dead letters of this Region's functions could be read here by event source mappings: one for each
+# `module.<function>.dead_letters_arn`, with the three actions of SQS that a reader needs, once page-humans takes SQS's
+# records. Until then the alarm on each queue pages by itself, through SNS and past page-humans.
+
 # Acknowledgements come here. Who may send them is said by IAM, in their own role; nobody from outside.
 resource "aws_lambda_function_url" "page_humans" {
   function_name      = module.page_humans.name

@@ -1,5 +1,7 @@
 //! Plans that may be applied and plans that must not, each a change to one that Terraform wrote.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use holdfast_infra::plan::{Incidents, incidents, judge};
 use serde_json::{Value, json};
 
