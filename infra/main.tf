@@ -42,12 +42,14 @@ module "global" {
 
   first = {
     network    = module.first.network
+    ways       = module.first.ways
     receipts   = module.first.receipts
     switch     = module.first.switch
     front_door = module.first.front_door
   }
   second = {
     network    = module.second.network
+    ways       = module.second.ways
     receipts   = module.second.receipts
     switch     = module.second.switch
     front_door = module.second.front_door

@@ -14,6 +14,7 @@ variable "platform" {
     ledger_instances      = number
     ledger_engine_version = string
     backup_retention_days = number
+    network_cidrs         = map(string)
     left_out              = set(string)
     first_apply           = bool
     tables_deletable      = bool

@@ -24,6 +24,16 @@ resource "aws_vpc_security_group_ingress_rule" "ledger" {
   to_port                      = local.topology.ledger.port
 }
 
+# Both Regions serve and one has the writer: the other's service reaches it through the peering (global/peering.tf).
+resource "aws_vpc_security_group_ingress_rule" "ledger_from_peer" {
+  security_group_id = aws_security_group.ledger.id
+  description       = "PostgreSQL from the service of the other Region"
+  cidr_ipv4         = var.platform.network_cidrs[local.peer.region]
+  ip_protocol       = "tcp"
+  from_port         = local.topology.ledger.port
+  to_port           = local.topology.ledger.port
+}
+
 # The same in both Regions: the standby's settings are those of the writer on the day that counts.
 resource "aws_rds_cluster_parameter_group" "ledger" {
   name        = "holdfast-ledger"

@@ -1,7 +1,8 @@
 # A network of three zones: the service, the ledger, and the functions that reach PostgreSQL.
 #
 # On the unplanned path a function calls this Region's DynamoDB, RDS, CloudWatch and EventBridge: each has an endpoint in
-# the network, so that losing the way to the Internet does not stop a failover. The probes of the other Region and the
+# the network, so that losing the way to the Internet does not stop a failover. (Logs and dead letters are written by
+# Lambda itself, from outside.) The probes of the other Region and the
 # buses elsewhere go through the NAT gateways.
 
 data "aws_availability_zones" "available" {
@@ -82,14 +83,19 @@ resource "aws_route_table_association" "public" {
   route_table_id = aws_route_table.public.id
 }
 
+# Its routes are resources of their own, because the peering's are made elsewhere: routes within the table would remove them.
 resource "aws_route_table" "private" {
   for_each = toset(local.zones)
 
   vpc_id = aws_vpc.this.id
-  route {
-    cidr_block     = "0.0.0.0/0"
-    nat_gateway_id = aws_nat_gateway.this[each.key].id
-  }
+}
+
+resource "aws_route" "out" {
+  for_each = toset(local.zones)
+
+  route_table_id         = aws_route_table.private[each.key].id
+  destination_cidr_block = "0.0.0.0/0"
+  nat_gateway_id         = aws_nat_gateway.this[each.key].id
 }
 
 resource "aws_route_table_association" "private" {
@@ -110,7 +116,7 @@ resource "aws_vpc_endpoint" "gateway" {
 }
 
 resource "aws_vpc_endpoint" "interface" {
-  for_each = toset(["rds", "monitoring", "events", "logs", "sqs"])
+  for_each = toset(["rds", "monitoring", "events"])
 
   vpc_id              = aws_vpc.this.id
   service_name        = "com.amazonaws.${local.region}.${each.key}"
@@ -153,7 +159,7 @@ resource "aws_vpc_security_group_egress_rule" "functions_to_ledger" {
 
 resource "aws_vpc_security_group_egress_rule" "functions_to_services" {
   security_group_id = aws_security_group.functions.id
-  description       = "AWS, and the probes of both Regions' front doors, whose addresses change"
+  description       = "AWS, and the probes of both front doors, whose addresses change"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443

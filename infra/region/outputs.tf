@@ -13,6 +13,14 @@ output "network" {
   }
 }
 
+output "ways" {
+  description = "The network and its private route tables, for the peering with the other Region's."
+  value = {
+    vpc_id       = aws_vpc.this.id
+    route_tables = { for zone, table in aws_route_table.private : zone => table.id }
+  }
+}
+
 output "receipts" {
   description = "This Region's bucket, once its versions are kept: replication needs that."
   value = {

@@ -104,6 +104,13 @@ resource "aws_acm_certificate" "service" {
   }
 }
 
+# Waits for the records of infra/global, or for yours where `routing` is left out: a listener takes no other certificate.
+resource "aws_acm_certificate_validation" "service" {
+  count = local.serves
+
+  certificate_arn = aws_acm_certificate.service[0].arn
+}
+
 resource "aws_lb_listener" "service" {
   count = local.serves
 
@@ -111,7 +118,7 @@ resource "aws_lb_listener" "service" {
   port              = 443
   protocol          = "HTTPS"
   ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
-  certificate_arn   = aws_acm_certificate.service[0].arn
+  certificate_arn   = aws_acm_certificate_validation.service[0].certificate_arn
 
   default_action {
     type             = "forward"
