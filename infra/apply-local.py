@@ -244,6 +244,62 @@ def judged(emulator, terraform, config):
     say("a plan under a freeze fails, and says who and why")
 
 
+def deliver(emulator, terraform, config, config_file, zips):
+    """deliver.sh while an incident is open, which it refuses, and on a quiet day, when it moves every alias."""
+    topology = config["topology"]
+    witness, name = topology["witness"]["region"], topology["coordination_table"]
+    newer = WORK / "newer"
+    newer.mkdir(exist_ok=True)
+    for function in FUNCTIONS:
+        shutil.copy(zips / f"{function}.zip", newer)
+        with zipfile.ZipFile(newer / f"{function}.zip", "a") as archive:
+            archive.writestr("note", "the same code in other bytes")
+    env = {**terraform.env, "CANARY_SECONDS": "5", "ROLL_OUT_SECONDS": "1"}
+    env["PATH"] = f"{pathlib.Path(sys.executable).parent}:{env['PATH']}"
+
+    def run(expected, word):
+        done = subprocess.run([ROOT / "deliver.sh", config_file, newer], env=env, capture_output=True, text=True)
+        (WORK / "deliver.log").write_text(done.stdout + done.stderr)
+        last = done.stderr.strip().splitlines()[-1]
+        if (done.returncode == 0) != expected or word not in done.stderr:
+            fail(f"deliver.sh ended with {done.returncode}: {done.stderr[-2000:]}")
+        say(f"deliver.sh: {last.removeprefix('deliver: ')}")
+
+    def live():
+        versions = {}
+        for region in [witness] + [it["region"] for it in topology["data_regions"]]:
+            client = emulator.client("lambda", region)
+            for function in FUNCTIONS if region != witness else ["observe-region", "page-humans"]:
+                alias = client.get_alias(FunctionName=f"holdfast-{function}", Name="live")
+                config = client.get_function_configuration(FunctionName=f"holdfast-{function}", Qualifier="live")
+                versions[(region, function)] = (alias["FunctionVersion"], config["CodeSha256"])
+        return versions
+
+    table = emulator.client("dynamodb", witness)
+    key = {"pk": {"S": f"cluster#{topology['global_cluster']}"}, "sk": {"S": "state"}}
+    item = table.get_item(TableName=name, Key=key)["Item"]
+    state = json.loads(item["body"]["S"])
+    before = live()
+    for freeze, phase, expected, word in [
+        ({"by": "grace", "reason": "a rehearsal"}, "Closed", False, "frozen"),
+        (None, "Restored", False, "incident e1 is open"),
+        (None, "Closed", True, "done"),
+    ]:
+        state["freeze"], state["incident"]["phase"] = freeze, phase
+        item["body"]["S"] = json.dumps(state)
+        table.put_item(TableName=name, Item=item)
+        run(expected, word)
+        if not expected and live() != before:
+            fail("a delivery that was refused has moved something")
+    after = live()
+    for key, (version, digest) in after.items():
+        if version == before[key][0]:
+            fail(f"{key} still runs version {version}")
+        if digest != after[(witness if key[1] in ("observe-region", "page-humans") else topology["data_regions"][0]["region"], key[1])][1]:
+            fail(f"{key} runs other bytes than the other Regions")
+    say(f"{len(after)} aliases run the same new bytes in every Region")
+
+
 def empty(emulator, config):
     """Buckets that hold anything are not deleted, by Terraform as by S3; whoever uninstalls empties them."""
     for data in config["topology"]["data_regions"]:
@@ -285,6 +341,7 @@ def main():
         second_plan(terraform)
         alarm(emulator, config)
         judged(emulator, terraform, config)
+        deliver(emulator, terraform, config, config_file, zips)
         # Functions that still run would write into what is being deleted.
         for region in {it["region"] for it in config["topology"]["data_regions"]}:
             events = emulator.client("events", region)

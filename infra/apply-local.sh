@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Applies the root to an AWS of this machine (MiniStack, from PyPI), plans again, sets an alarm off and sees promote-aurora
-# answer it, and destroys everything. No account and no network but for installing; about ten minutes.
+# answer it, judges plans, delivers other code, and destroys everything. No account and no network but for installing; about ten minutes.
 #
 #   TF_PLUGIN_MIRROR=DIR   where the provider lies, as `terraform providers mirror` leaves it
 #   KEEP=DIR               leaves logs, plans and state there
@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 MINISTACK=1.5.33
-BOTO3=1.40.0
+AWSCLI=1.40.0
 
 work=${KEEP:-$(mktemp -d)}
 mkdir -p "$work"
@@ -17,7 +17,7 @@ missing() { echo "infra-apply-local: $1" >&2; exit 1; }
 
 venv="${XDG_CACHE_HOME:-$HOME/.cache}/holdfast/ministack-$MINISTACK"
 if [ ! -x "$venv/bin/ministack" ]; then
-  python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "ministack==$MINISTACK" "boto3>=$BOTO3" \
+  python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "ministack==$MINISTACK" "awscli>=$AWSCLI" boto3 \
     || { rm -rf "$venv"; missing "MiniStack $MINISTACK could not be installed from PyPI; it needs python3 with venv"; }
 fi
 

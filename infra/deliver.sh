@@ -55,6 +55,10 @@ if incident and incident["phase"] not in ("Dismissed", "Closed"):
     sys.exit("deliver: incident e{} is open: {}".format(incident["epoch"], incident["phase"]))
 '
 
+ask=$(mktemp)
+trap 'rm -f "$ask" "$ask.answer"' EXIT
+printf '{"action":"status"}' >"$ask"
+
 # 1. The same bytes in every Region, as versions that nothing starts yet.
 declare -A new old
 for region in $witness $data; do
@@ -69,9 +73,9 @@ for region in $witness $data; do
     new["$region/$name"]=$version
     # Each function answers `status` and changes nothing.
     failed=$(aws lambda invoke --region "$region" --function-name "$function" --qualifier "$version" \
-      --cli-binary-format raw-in-base64-out --payload '{"action":"status"}' --query FunctionError --output text /dev/null)
+      --payload "fileb://$ask" --query FunctionError --output text "$ask.answer")
     if [ "$failed" != None ]; then
-      say "$function:$version in $region does not answer to status ($failed); nothing was shifted"
+      say "$function:$version in $region does not answer to status: $(cat "$ask.answer"); nothing was shifted"
       exit 1
     fi
     say "$function in $region: version $version, $built"
