@@ -404,3 +404,35 @@ fn the_promoter_is_denied_to_promote_anywhere_else() {
         assert!(denied.contains(action), "{action} is not denied: {denied:?}");
     }
 }
+
+/// A tag can be moved to other code, and a hash cannot; a token that may do everything is lent to every step.
+#[test]
+fn workflows_name_actions_by_hash_and_say_what_they_may() {
+    let mut actions = 0;
+    for file in names(".github/workflows") {
+        let text = read(&format!(".github/workflows/{file}"));
+        assert!(text.contains("\npermissions:\n  contents: read\n"), "{file} does not begin with few permissions");
+        assert!(!text.contains("write-all") && !text.contains("AWS_SECRET_ACCESS_KEY"), "{file}");
+        for line in text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: ")) {
+            let Some((_, reference)) = line.split_once('@') else {
+                assert!(line.starts_with("./"), "{file}: {line} has no version");
+                continue;
+            };
+            actions += 1;
+            let hash = reference.split_whitespace().next().unwrap();
+            let is_hash = hash.len() == 40 && hash.chars().all(|it| it.is_ascii_hexdigit());
+            assert!(is_hash, "{file}: {line} is no hash of a commit");
+        }
+    }
+    assert!(actions >= 8, "{actions} actions");
+}
+
+/// What deliver.sh watches must be there, or it would watch nothing and find it quiet.
+#[test]
+fn the_alarms_that_a_delivery_watches_exist() {
+    let (deliver, failures) = (read("infra/deliver.sh"), read("infra/function/failures.tf"));
+    for kind in ["errors", "dead-letters"] {
+        assert!(deliver.contains(&format!("\"holdfast-$name-{kind}\"")), "deliver.sh does not watch {kind}");
+        assert!(failures.contains(&format!("= \"${{local.function}}-{kind}\"")), "there is no alarm for {kind}");
+    }
+}
