@@ -29,11 +29,8 @@ LEFT_OUT = {
 # What a second plan would change, by resource and field, with the reason. Anything else fails.
 EXPLAINED = {
     ("aws_cloudwatch_metric_alarm", "*"): "DescribeAlarms answers the provider's protocol without actions, dimensions and period; SetAlarmState shows below that they are kept",
-    ("aws_eip", "tags_all"): "tags of addresses are not kept",
-    ("aws_sns_topic", "tags_all"): "tags of topics are not kept",
-    ("aws_vpc_endpoint", "private_dns_enabled"): "endpoints are described without it",
-    ("aws_vpc_endpoint", "security_group_ids"): "endpoints are described without them",
-    ("aws_s3_bucket_replication_configuration", "rule"): "delete markers, KMS and replication time are not given back",
+    ("aws_vpc_endpoint", "private_dns_enabled"): "endpoints are described without private DNS",
+    ("aws_vpc_endpoint", "security_group_ids"): "endpoints are described without their security groups",
 }
 
 

@@ -57,4 +57,7 @@ fi
 # Every accepted finding stands beside its resource, with its reason; here none is accepted.
 "$venv/bin/checkov" --directory . --framework terraform --skip-download --compact --quiet
 
+echo "infra-check: every IAM action exists"
+"$venv/bin/python" check-actions.py .
+
 echo "infra-check: all of it holds"
