@@ -231,7 +231,7 @@ resource "aws_ecs_task_definition" "service" {
     # Java and others cache DNS for ever; Aurora asks for five seconds at most in front of the writer endpoint.
     environment = [
       { name = "AWS_REGION", value = local.region },
-      { name = "LEDGER_ENDPOINT", value = local.topology.writer_endpoint },
+      { name = "LEDGER_ENDPOINT", value = jsondecode(var.holdfast_config).topology.writer_endpoint },
       { name = "DNS_CACHE_SECONDS", value = "5" },
     ]
     logConfiguration = {
