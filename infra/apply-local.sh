@@ -15,9 +15,10 @@ mkdir -p "$work"
 missing() { echo "infra-apply-local: $1" >&2; exit 1; }
 . ./terraform.sh
 
+# Without cbor2 MiniStack takes no word of CloudWatch's.
 venv="${XDG_CACHE_HOME:-$HOME/.cache}/holdfast/ministack-$MINISTACK"
 if [ ! -x "$venv/bin/ministack" ]; then
-  python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "ministack==$MINISTACK" "awscli>=$AWSCLI" boto3 \
+  python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "ministack==$MINISTACK" "awscli>=$AWSCLI" boto3 cbor2 \
     || { rm -rf "$venv"; missing "MiniStack $MINISTACK could not be installed from PyPI; it needs python3 with venv"; }
 fi
 
