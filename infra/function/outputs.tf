@@ -3,6 +3,11 @@ output "live_arn" {
   value       = aws_lambda_alias.live.arn
 }
 
+output "alias" {
+  description = "The alias's name, once it is there: a permission or an address for it must not come before it."
+  value       = aws_lambda_alias.live.name
+}
+
 output "name" {
   description = "The function's name in AWS."
   value       = aws_lambda_function.this.function_name

@@ -60,7 +60,7 @@ module "page_humans" {
 # Acknowledgements come here. Who may send them is said by IAM, in their own role; nobody from outside.
 resource "aws_lambda_function_url" "page_humans" {
   function_name      = module.page_humans.name
-  qualifier          = "live"
+  qualifier          = module.page_humans.alias
   authorization_type = "AWS_IAM"
 }
 
@@ -91,7 +91,7 @@ resource "aws_lambda_permission" "rehearsal" {
   statement_id  = "rehearsal"
   action        = "lambda:InvokeFunction"
   function_name = module.page_humans.name
-  qualifier     = "live"
+  qualifier     = module.page_humans.alias
   principal     = "events.amazonaws.com"
   source_arn    = aws_cloudwatch_event_rule.rehearsal[0].arn
 }

@@ -149,7 +149,7 @@ resource "aws_lambda_permission" "alarms" {
   statement_id  = "alarms"
   action        = "lambda:InvokeFunction"
   function_name = module.promote_aurora.name
-  qualifier     = "live"
+  qualifier     = module.promote_aurora.alias
   principal     = "sns.amazonaws.com"
   source_arn    = aws_sns_topic.alarms.arn
 }
@@ -159,7 +159,7 @@ resource "aws_lambda_permission" "health_checks" {
   statement_id  = "health-checks"
   action        = "lambda:InvokeFunction"
   function_name = module.promote_aurora.name
-  qualifier     = "live"
+  qualifier     = module.promote_aurora.alias
   principal     = "sns.amazonaws.com"
   source_arn    = "arn:aws:sns:us-east-1:${local.account}:holdfast-health-checks"
 }
