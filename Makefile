@@ -4,6 +4,8 @@
 # make bench-receipts KEYS=1000000    the plan of reconcile-receipts beside rclone check, on one server
 # make crash    every call of every scenario struck in every way (hours)     make bugs   the table of deliberate bugs
 # make bench-ledger    5 million payments matched against a settlement file, beside DuckDB
+# make infra-check    the Terraform: validity, its tests, a security scan
+# make infra-apply-local    apply to an AWS of this machine, plan again, set an alarm off, destroy
 # make fuzz     hostile input for every parser, by coverage    make mutants  lines that no test would miss
 CARGO ?= cargo
 FUNCTIONS = observe-region page-humans promote-aurora reconcile-ledger reconcile-receipts verify-replication
@@ -61,6 +63,16 @@ bench-receipts:
 
 world:
 	$(CARGO) run --quiet -p holdfast-world --bin world
+
+# ALLOW_MISSING_TERRAFORM=1 makes do without Terraform. What needs none is in `make test` (tests/drill/tests/infra.rs).
+.PHONY: infra-check
+infra-check:
+	infra/check.sh
+
+# An AWS of this machine: apply, plan again, an alarm that promote-aurora answers, destroy. About ten minutes.
+.PHONY: infra-apply-local
+infra-apply-local:
+	infra/apply-local.sh
 
 # Each function by itself, so that no feature of one leaks into another.
 lambdas: .cargo-lambda

@@ -47,7 +47,7 @@ fn functions() -> Vec<String> {
 }
 
 #[test]
-fn every_function_has_a_readme_that_fits_a_screen_samples_and_a_row_in_the_readme() {
+fn every_function_has_a_readme_that_fits_a_screen_samples_a_row_in_the_readme_and_a_terraform_block() {
     let readme = read("README.md");
     for function in functions() {
         assert!(
@@ -58,6 +58,11 @@ fn every_function_has_a_readme_that_fits_a_screen_samples_and_a_row_in_the_readm
         assert!(
             readme.contains(&format!("| [{function}](functions/{function})")),
             "{function} has no row in README.md"
+        );
+        let terraform = read(format!("infra/region/{}.tf", function.replace('-', "_")));
+        assert!(
+            terraform.contains("source = \"../function\"") && terraform.contains(&format!("= \"{function}\"")),
+            "{function} has no block in infra/region"
         );
         assert!(
             read(format!("functions/{function}/src/main.rs")).lines().count() <= 20,

@@ -40,6 +40,7 @@ pub struct DeliveryChaos {
 #[derive(Default)]
 pub(crate) struct EventBridge {
     rules: Vec<Rule>,
+    schedules: Vec<(Region, &'static str, Duration)>,
     pub(crate) chaos: DeliveryChaos,
     published: Vec<(Duration, Region, Value)>,
     on_published: Option<fn(&World, Region, &Value)>,
@@ -49,6 +50,18 @@ impl World {
     /// Adds a rule.
     pub fn put_rule(&self, rule: Rule) {
         self.state().events.rules.push(rule);
+    }
+
+    /// Every rule that was added.
+    #[must_use]
+    pub fn rules(&self) -> Vec<Rule> {
+        self.state().events.rules.clone()
+    }
+
+    /// Every schedule: where, what, how often.
+    #[must_use]
+    pub fn schedules(&self) -> Vec<(Region, &'static str, Duration)> {
+        self.state().events.schedules.clone()
     }
 
     /// Sets how unreliable delivery is.
@@ -69,6 +82,7 @@ impl World {
 
     /// Starts a function again and again, the first time after `offset`. A dark Region's schedule does nothing.
     pub fn schedule(&self, region: Region, function: &'static str, every: Duration, offset: Duration) {
+        self.state().events.schedules.push((region, function, every));
         let world = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(offset).await;

@@ -130,6 +130,13 @@ impl World {
         self.state().lambda.functions.insert((region, name), function);
     }
 
+    /// Every function: where, what, and when Lambda ends an invocation.
+    #[must_use]
+    pub fn functions(&self) -> Vec<(Region, &'static str, Duration)> {
+        let state = self.state();
+        state.lambda.functions.iter().map(|((region, name), function)| (*region, *name, function.timeout)).collect()
+    }
+
     /// Sets when Lambda ends an invocation from now on.
     pub fn set_timeout(&self, region: Region, name: &'static str, timeout: Duration) {
         if let Some(function) = self.state().lambda.functions.get_mut(&(region, name)) {

@@ -1,0 +1,61 @@
+# Names of everything that the functions use, in this Region, in the other data Region and in the witness Region.
+# They follow from the configuration file alone: a policy never waits for a resource of another Region.
+
+data "aws_region" "here" {}
+
+data "aws_caller_identity" "this" {}
+
+locals {
+  topology = var.holdfast.topology
+  account  = data.aws_caller_identity.this.account_id
+  region   = data.aws_region.here.name
+
+  own   = one([for it in local.topology.data_regions : it if it.region == local.region])
+  other = one([for it in local.topology.data_regions : it if it.region != local.region])
+
+  # The first data Region of the file. Work that is done once a day by one of the two is done there.
+  is_first = local.topology.data_regions[0].region == local.region
+
+  # Every secret that `paging` names: the same name in each Region, fetched from its own.
+  pager_secrets = distinct(concat(
+    [for it in try(var.holdfast.paging.channels, []) : it.secret],
+    [for it in [try(var.holdfast.paging.pagerduty_webhook_secret, null)] : it if it != null],
+  ))
+
+  tables = {
+    for region in [local.own.region, local.other.region, local.topology.witness.region] : region => {
+      coordination = "arn:aws:dynamodb:${region}:${local.account}:table/${local.topology.coordination_table}"
+      attempts     = "arn:aws:dynamodb:${region}:${local.account}:table/${local.topology.attempts.table}"
+      bus          = "arn:aws:events:${region}:${local.account}:event-bus/${local.topology.event_bus}"
+    }
+  }
+
+  # `here`, `peer` and `witness` are what tests/drill/tests/infra.rs compares with where the functions' calls go.
+  here = merge(local.tables[local.own.region], {
+    region         = local.own.region
+    bucket         = "arn:aws:s3:::${local.own.receipts_bucket}"
+    objects        = "arn:aws:s3:::${local.own.receipts_bucket}/*"
+    topic          = local.own.page_topic_arn
+    ledger_user    = "arn:aws:rds-db:${local.own.region}:${local.account}:dbuser:*/${local.topology.ledger.user}"
+    cluster        = local.own.cluster_arn
+    instances      = "arn:aws:rds:${local.own.region}:${local.account}:db:*"
+    keys           = "arn:aws:kms:${local.own.region}:${local.account}:key/*"
+    secrets        = [for name in local.pager_secrets : "arn:aws:secretsmanager:${local.own.region}:${local.account}:secret:${name}-??????"]
+    global_cluster = "arn:aws:rds::${local.account}:global-cluster:${local.topology.global_cluster}"
+  })
+  peer = merge(local.tables[local.other.region], {
+    region    = local.other.region
+    bucket    = "arn:aws:s3:::${local.other.receipts_bucket}"
+    objects   = "arn:aws:s3:::${local.other.receipts_bucket}/*"
+    topic     = local.other.page_topic_arn
+    cluster   = local.other.cluster_arn
+    keys      = "arn:aws:kms:${local.other.region}:${local.account}:key/*"
+    snapshots = "arn:aws:rds:${local.other.region}:${local.account}:cluster-snapshot:*"
+    # The ARN of a global cluster has no Region: the client's own decides which control plane is asked.
+    global_cluster = "arn:aws:rds::${local.account}:global-cluster:${local.topology.global_cluster}"
+  })
+  witness = merge(local.tables[local.topology.witness.region], {
+    region = local.topology.witness.region
+    topic  = local.topology.witness.page_topic_arn
+  })
+}
