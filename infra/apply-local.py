@@ -351,7 +351,7 @@ def main():
         began = time.monotonic()
         # A few at a time: the emulator is one process, in which the functions run already, and a call whose answer is late
         # would be made again.
-        terraform.run("apply", "-auto-approve", "-input=false", "-no-color", "-parallelism=3")
+        terraform.run("apply", "-auto-approve", "-input=false", "-no-color", "-parallelism=8")
         count = sum(it["mode"] == "managed" for it in walk(terraform.json("show", "-json")["values"]["root_module"]))
         say(f"applied {count} resources in {time.monotonic() - began:.0f} s")
         second_plan(terraform)
@@ -365,7 +365,7 @@ def main():
                 events.disable_rule(Name=rule["Name"])
         time.sleep(5)
         empty(emulator, config)
-        terraform.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=3")
+        terraform.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=8")
         left = subprocess.run(["terraform", "state", "list"], cwd=terraform.directory, env=terraform.env, capture_output=True, text=True)
         if left.stdout.strip():
             fail(f"destroy left {left.stdout}")
