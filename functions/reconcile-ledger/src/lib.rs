@@ -89,9 +89,10 @@ impl Run<'_> {
             Action::Observe { .. }
             | Action::Verify
             | Action::Gate
-            | Action::PlanReceipts
+            | Action::PlanReceipts { .. }
             | Action::ApplyReceipts { .. }
             | Action::Resume
+            | Action::Shard { .. }
             | Action::Failover { .. }
             | Action::Switchover { .. }
             | Action::Approve { .. }

@@ -4,18 +4,23 @@ use futures_util::future::BoxFuture;
 use holdfast_aws::{Failure, Invocation, Startup};
 use holdfast_domain::event::Event;
 use holdfast_domain::incident::Phase;
-use holdfast_domain::receipts::{Class, State, Summary};
+use holdfast_domain::receipts::{Class, PlanFrom, State, Summary};
 use holdfast_domain::trigger::{Action, Trigger};
 use serde_json::{Value, json};
 
 mod apply;
+mod batch;
+mod control;
 mod gate;
 mod headers;
+mod inventory;
 mod large;
 pub mod merge;
 pub mod page;
 mod run;
 pub mod shards;
+mod signing;
+mod steps;
 mod store;
 pub mod wire;
 
@@ -54,10 +59,10 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
     let by_itself = startup.config.policy.receipts.apply_by_itself;
     match trigger {
         Trigger::Schedule { .. } | Trigger::Holdfast(Event::RegionRecovered { .. }) => {
-            reconcile(startup, invocation, limits, by_itself).await
+            reconcile(startup, invocation, limits, by_itself, None).await
         }
         Trigger::Holdfast(Event::IncidentAdvanced { incident }) => match incident.phase {
-            Phase::Reconciling => reconcile(startup, invocation, limits, by_itself).await,
+            Phase::Reconciling => reconcile(startup, invocation, limits, by_itself, None).await,
             Phase::Suspected
             | Phase::Confirmed
             | Phase::AwaitingApproval
@@ -72,7 +77,7 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
         },
         Trigger::Holdfast(Event::ReceiptsUnfinished { run, region, .. }) if region == startup.region => {
             match state(startup, invocation).await?["open"]["run"].as_str() {
-                Some(open) if open == run => reconcile(startup, invocation, limits, false).await,
+                Some(open) if open == run => reconcile(startup, invocation, limits, false, None).await,
                 Some(_) | None => Ok(nothing(format!("{run} is not under way any more"))),
             }
         }
@@ -81,10 +86,10 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
         }
         Trigger::Manual(request) => match request.action {
             Action::Status => state(startup, invocation).await,
-            Action::PlanReceipts => reconcile(startup, invocation, limits, false).await,
-            Action::ApplyReceipts { by } => {
+            Action::PlanReceipts { from } => reconcile(startup, invocation, limits, false, from).await,
+            Action::ApplyReceipts { by, from } => {
                 tracing::info!(by, dry_run = request.dry_run, "asked to apply");
-                reconcile(startup, invocation, limits, !request.dry_run).await
+                reconcile(startup, invocation, limits, !request.dry_run, from).await
             }
             Action::Observe { .. }
             | Action::Verify
@@ -98,6 +103,7 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
             | Action::Unfreeze { .. }
             | Action::Retry { .. }
             | Action::Close { .. }
+            | Action::Shard { .. }
             | Action::Reconcile { .. } => Err(not_ours(startup).await),
         },
         Trigger::Holdfast(_) | Trigger::Alarm(_) | Trigger::Rds(_) | Trigger::Object { .. } => {
@@ -106,8 +112,14 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
     }
 }
 
-async fn reconcile(startup: &Startup, invocation: &Invocation, limits: Limits, apply: bool) -> Result<Value, Failure> {
-    let (summary, invocations) = drive(startup, invocation, limits, apply).await?;
+async fn reconcile(
+    startup: &Startup,
+    invocation: &Invocation,
+    limits: Limits,
+    apply: bool,
+    from: Option<PlanFrom>,
+) -> Result<Value, Failure> {
+    let (summary, invocations) = drive(startup, invocation, limits, apply, from).await?;
     tracing::info!(run = summary.run, keys = summary.plan.all(), to_do = summary.plan.to_do(), "{summary}");
     emit(startup, &summary);
     let (of, region) = (summary.run.clone(), startup.region.clone());
@@ -131,10 +143,11 @@ pub async fn drive(
     invocation: &Invocation,
     limits: Limits,
     apply: bool,
+    from: Option<PlanFrom>,
 ) -> Result<(Summary, u32), Failure> {
     let run = Run::new(startup, invocation).map_err(nothing_changed)?.with_limits(limits);
     // Boxed, because the whole of it is too deep a future for the compiler to lay out in one.
-    let driven: BoxFuture<'_, _> = Box::pin(run.drive(&invocation.id, apply));
+    let driven: BoxFuture<'_, _> = Box::pin(run.drive(&invocation.id, apply, from));
     driven.await.map_err(
         |error| {
             if apply { Failure::LookBeforeRetry(error.to_string()) } else { nothing_changed(error) }

@@ -24,6 +24,22 @@ pub enum Pass {
     Salvage,
 }
 
+/// A step of a reconciliation that is spread over many invocations. Each may be repeated, and comes to the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShardStep {
+    /// Reads the file once and cuts it: settlement date by slice of merchants' keys.
+    Plan,
+    /// Adds one shard up.
+    Sums,
+    /// Adds all sums up: what does not cancel is looked at again.
+    Narrow,
+    /// Picks out of one shard what did not cancel.
+    Rows,
+    /// Matches what was picked, and tells what the whole comes to.
+    Merge,
+}
+
 impl fmt::Display for Pass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

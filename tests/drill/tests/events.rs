@@ -67,6 +67,7 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("reconcile-receipts", "apply-dry-run.json", To(r#""state":"planned""#)),
     ("reconcile-receipts", "apply.json", To(r#""state":"applied""#)),
     ("reconcile-receipts", "incident-advanced.json", To("e1 is Restored")),
+    ("reconcile-receipts", "plan-inventory.json", ToRefusal("policy.receipts.at_scale is not set")),
     ("reconcile-receipts", "plan.json", To(r#""state":"planned""#)),
     ("reconcile-receipts", "region-recovered.json", To(r#""state":"planned""#)),
     ("reconcile-receipts", "schedule.json", To(r#""state":"planned""#)),
