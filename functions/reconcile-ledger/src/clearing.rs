@@ -23,7 +23,7 @@ use crate::effects::Outcome;
 use crate::objects::{DownloadError, Downloaded};
 use crate::sources::{self, Format};
 use crate::spool::Spool;
-use crate::{Run, unread};
+use crate::{Run, bank, unread};
 
 /// Where the card network's files land, in a folder for each provider.
 const FOLDER: &str = "holdfast/clearing/";
@@ -51,7 +51,7 @@ struct Span {
 }
 
 /// Why there is no report of a file.
-enum Stopped {
+pub(crate) enum Stopped {
     /// The file itself cannot be used.
     Broken(String),
     /// Something else stood in the way; the file may be good.
@@ -102,13 +102,14 @@ impl Run<'_> {
         to: Option<Timestamp>,
     ) -> Result<Value, Failure> {
         let folder = key.strip_prefix(FOLDER).and_then(|rest| rest.split_once('/')).map(|(folder, _)| folder);
-        let Some(format) = folder.and_then(Format::of_folder) else {
+        let format = folder.and_then(Format::of_folder);
+        if format.is_none() && folder != Some(bank::FOLDER) {
             let problem = format!(
                 "`{key}` is in no folder of a known provider; put it under {FOLDER}<provider>/, which is one of: {}",
                 Format::FOLDERS
             );
             return Err(self.startup.refuse(crate::FUNCTION, problem).await);
-        };
+        }
         let file = match self.download(key).await {
             Ok(file) => file,
             Err(error @ (DownloadError::Missing(_) | DownloadError::TooLarge { .. })) => {
@@ -122,7 +123,10 @@ impl Run<'_> {
         {
             return Ok(refusal);
         }
-        self.settle_file(&Asked { key, format, from, to }, &file).await
+        match format {
+            Some(format) => self.settle_file(&Asked { key, format, from, to }, &file).await,
+            None => self.settle_statement(key, &file).await,
+        }
     }
 
     /// The answer for a file whose bytes were here before.
@@ -159,6 +163,11 @@ impl Run<'_> {
             }
         };
         let answer = self.conclude(outcome).await?;
+        match self.payouts_of(asked.format, asked.key, file, &run) {
+            Ok(payouts) => self.remember_payouts(&payouts).await?,
+            // It was read to its end a moment ago: this is the disk and not the file.
+            Err(error) => return Err(Failure::LookBeforeRetry(error.to_string())),
+        }
         self.remember(asked.key, file, None).await?;
         Ok(answer)
     }
@@ -278,7 +287,7 @@ impl Run<'_> {
     }
 
     /// Copies a broken file aside, tells a person, and remembers its bytes.
-    async fn put_aside(&self, key: &str, file: &Downloaded, problem: String) -> Result<Value, Failure> {
+    pub(crate) async fn put_aside(&self, key: &str, file: &Downloaded, problem: String) -> Result<Value, Failure> {
         tracing::warn!(key, "a file cannot be used: {problem}");
         if self.dry_run {
             return Ok(json!({"would": "put the file aside", "refused": problem}));
@@ -304,7 +313,7 @@ impl Run<'_> {
     }
 
     /// From here on a file with these bytes is not taken again.
-    async fn remember(&self, key: &str, file: &Downloaded, refused: Option<String>) -> Result<(), Failure> {
+    pub(crate) async fn remember(&self, key: &str, file: &Downloaded, refused: Option<String>) -> Result<(), Failure> {
         if self.dry_run {
             return Ok(());
         }

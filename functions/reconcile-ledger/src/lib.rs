@@ -13,6 +13,7 @@ use holdfast_domain::trigger::{Action, Manual, Trigger};
 use holdfast_settlement::{Go, Progress};
 use serde_json::{Value, json};
 
+mod bank;
 mod clearing;
 mod effects;
 mod now;

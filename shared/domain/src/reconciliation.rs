@@ -8,6 +8,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod payout;
+
+pub use payout::{
+    Arrival, BankEntry, Payout, PayoutBalance, PayoutFound, PayoutState, balance_of_payouts, find_payouts,
+};
+
 use crate::attempt::Window;
 use crate::money::{Currency, Totals};
 use crate::{Region, Timestamp};
