@@ -33,21 +33,21 @@ const MARKS_MAX: usize = 500_000;
 const KEYS_MAX: usize = 200_000;
 
 /// A file that was asked for.
-struct Asked<'a> {
-    key: &'a str,
-    format: Format,
+pub(crate) struct Asked<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) format: Format,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 }
 
 /// What a file's records say of when they happened.
-struct Span {
-    window: Window,
+pub(crate) struct Span {
+    pub(crate) window: Window,
     /// Whose bookings are laid beside: the last payments are booked a moment after they were charged.
-    books: Window,
+    pub(crate) books: Window,
     /// What happened up to here and is not in the file is not coming.
-    complete_until: Timestamp,
-    rows: u64,
+    pub(crate) complete_until: Timestamp,
+    pub(crate) rows: u64,
 }
 
 /// Why there is no report of a file.
@@ -163,13 +163,25 @@ impl Run<'_> {
             }
         };
         let answer = self.conclude(outcome).await?;
-        match self.payouts_of(asked.format, asked.key, file, &run) {
+        self.after_settling(asked, file, &run).await?;
+        Ok(answer)
+    }
+
+    /// What a settled file leaves for the bank's statements, and its bytes.
+    pub(crate) async fn after_settling(&self, asked: &Asked<'_>, file: &Downloaded, run: &str) -> Result<(), Failure> {
+        match self.payouts_of(asked.format, asked.key, file, run) {
             Ok(payouts) => self.remember_payouts(&payouts).await?,
             // It was read to its end a moment ago: this is the disk and not the file.
             Err(error) => return Err(Failure::LookBeforeRetry(error.to_string())),
         }
-        self.remember(asked.key, file, None).await?;
-        Ok(answer)
+        self.remember(asked.key, file, None).await
+    }
+
+    /// A provider's file, by its key.
+    pub(crate) fn asked_for<'a>(&self, key: &'a str) -> Option<Asked<'a>> {
+        let folder = key.strip_prefix(FOLDER).and_then(|rest| rest.split_once('/')).map(|(folder, _)| folder);
+        let format = folder.and_then(Format::of_folder)?;
+        Some(Asked { key, format, from: None, to: None })
     }
 
     async fn lay_side_by_side(&self, asked: &Asked<'_>, file: &Downloaded, run: &str) -> Result<Outcome, Stopped> {
@@ -211,7 +223,7 @@ impl Run<'_> {
     }
 
     /// Reads the file once, whole: nothing is done about a file that breaks off in its last line.
-    fn span(&self, asked: &Asked<'_>, file: &Downloaded) -> Result<Span, Stopped> {
+    pub(crate) fn span(&self, asked: &Asked<'_>, file: &Downloaded) -> Result<Span, Stopped> {
         let mut rows = asked.format.open(asked.key, &file.spool)?;
         let mut record = Record::blank(Side::Network);
         let (mut first, mut last, mut count) = (Timestamp::MAX, Timestamp::MIN, 0_u64);
@@ -260,7 +272,7 @@ impl Run<'_> {
         }
     }
 
-    async fn export(&self, rows: Selection, to: &mut Spool) -> Result<(), Stopped> {
+    pub(crate) async fn export(&self, rows: Selection, to: &mut Spool) -> Result<(), Stopped> {
         let exported = self.ledger.export(Through::Writer, rows, self.export_max(), to).await;
         exported.map(drop).map_err(|error| Stopped::Hindered(error.to_string()))
     }
@@ -328,7 +340,7 @@ impl Run<'_> {
 }
 
 /// Keys that the ledger may have booked on other days, and how many records without a key it may have too.
-fn unmatched(settlement: &Settlement) -> (Vec<String>, usize) {
+pub(crate) fn unmatched(settlement: &Settlement) -> (Vec<String>, usize) {
     let of_other_days = |what: &What| match what {
         What::NetworkOnly { .. }
         | What::LostInFailover { .. }

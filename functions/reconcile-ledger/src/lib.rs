@@ -19,6 +19,7 @@ mod effects;
 mod now;
 mod objects;
 mod salvage;
+mod shards;
 mod sources;
 mod spool;
 mod trails;
@@ -79,6 +80,7 @@ impl Run<'_> {
             Action::Reconcile { pass: Pass::Salvage, from: Some(from), to: Some(to), .. } if from <= to => {
                 self.salvage(Window { from, to }).await
             }
+            Action::Shard { step, object, shard, slices } => self.shard(step, &object, shard, slices).await,
             Action::Reconcile { pass, .. } => {
                 let problem = match pass {
                     Pass::Clearing => "the pass `clearing` needs `object`, the key of the file",
@@ -93,7 +95,6 @@ impl Run<'_> {
             | Action::PlanReceipts { .. }
             | Action::ApplyReceipts { .. }
             | Action::Resume
-            | Action::Shard { .. }
             | Action::Failover { .. }
             | Action::Switchover { .. }
             | Action::Approve { .. }
@@ -125,7 +126,7 @@ impl Run<'_> {
     }
 
     async fn not_ours(&self) -> Failure {
-        let problem = "reconcile-ledger takes a schedule, IncidentAdvanced, S3's Object Created, {\"action\":\"reconcile\",\"pass\":\"now\"}, \"clearing\" or \"salvage\", and {\"action\":\"status\"}";
+        let problem = "reconcile-ledger takes a schedule, IncidentAdvanced, S3's Object Created, {\"action\":\"reconcile\",\"pass\":\"now\"}, \"clearing\" or \"salvage\", {\"action\":\"shard\",\"step\":…}, and {\"action\":\"status\"}";
         self.startup.refuse(FUNCTION, problem.into()).await
     }
 

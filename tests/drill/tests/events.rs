@@ -63,6 +63,7 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("reconcile-ledger", "object-created.json", ToRefusal("there is no object")),
     ("reconcile-ledger", "salvage.json", To(r#""balanced":true"#)),
     ("reconcile-ledger", "schedule.json", To("there is no incident")),
+    ("reconcile-ledger", "shard-plan.json", ToRefusal("there is no object")),
     ("reconcile-ledger", "status.json", To(r#""in_doubt":[]"#)),
     ("reconcile-receipts", "apply-dry-run.json", To(r#""state":"planned""#)),
     ("reconcile-receipts", "apply.json", To(r#""state":"applied""#)),

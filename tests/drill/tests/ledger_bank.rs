@@ -145,9 +145,8 @@ fn clearing_files_of_the_schemes_are_read_by_their_folder() {
             let answer = settle(&deployment, &format!("holdfast/clearing/{name}"), bytes).await.unwrap();
             let alone = found(&answer)["others"]["NetworkOnly"].as_u64().unwrap_or(0);
             assert!(alone > 0, "{name}: the ledger has none of it: {answer}");
-            let cut = settle(&deployment, &format!("holdfast/clearing/{name}-cut"), &bytes[..bytes.len() / 2])
-                .await
-                .unwrap();
+            let cut =
+                settle(&deployment, &format!("holdfast/clearing/{name}-cut"), &bytes[..bytes.len() / 2]).await.unwrap();
             assert_eq!(cut["done"], "put aside", "{name}: {cut}");
         }
         let unknown = settle(&deployment, "holdfast/clearing/amex/a.csv", "x").await.unwrap_err();
