@@ -1,10 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 use futures_util::future::BoxFuture;
+use holdfast_aws::coordination::CoordinationError;
 use holdfast_aws::{Failure, Invocation, Startup};
 use holdfast_domain::event::Event;
 use holdfast_domain::incident::Phase;
-use holdfast_domain::receipts::{Class, PlanFrom, State, Summary};
+use holdfast_domain::receipts::{ApplyLease, Class, PlanFrom, State, Summary};
 use holdfast_domain::trigger::{Action, Trigger};
 use serde_json::{Value, json};
 
@@ -28,6 +29,7 @@ pub use large::Limits;
 pub use run::pair;
 
 use run::{Run, RunError};
+use store::RunRecord;
 
 /// The function's name.
 pub const FUNCTION: &str = "reconcile-receipts";
@@ -119,7 +121,17 @@ async fn reconcile(
     apply: bool,
     from: Option<PlanFrom>,
 ) -> Result<Value, Failure> {
-    let (summary, invocations) = drive(startup, invocation, limits, apply, from).await?;
+    let applies = apply || open_run(startup, invocation).await?.is_some_and(|open| open.apply);
+    let lease = if applies { Some(take_lease(startup, invocation).await?) } else { None };
+    let driven = drive(startup, invocation, limits, apply, from).await;
+    if let Some(lease) = lease {
+        // What cannot be given back runs out by itself.
+        let given_back = startup.coordination().save_apply_lease(&lease.released(startup.now())).await;
+        if let Err(error) = given_back {
+            tracing::warn!("the lease was not given back: {error}");
+        }
+    }
+    let (summary, invocations) = driven?;
     tracing::info!(run = summary.run, keys = summary.plan.all(), to_do = summary.plan.to_do(), "{summary}");
     emit(startup, &summary);
     let (of, region) = (summary.run.clone(), startup.region.clone());
@@ -135,6 +147,23 @@ async fn reconcile(
     published.map_err(|error| Failure::LookBeforeRetry(error.to_string()))?;
     let text = summary.to_string();
     Ok(json!({"summary": summary, "clean": summary.is_clean(), "text": text}))
+}
+
+async fn open_run(startup: &Startup, invocation: &Invocation) -> Result<Option<RunRecord>, Failure> {
+    let run = Run::new(startup, invocation).map_err(nothing_changed)?;
+    Ok(run.state().await.map_err(|error| Failure::NothingChanged(error.to_string()))?.open)
+}
+
+/// One apply at a time, in either Region.
+async fn take_lease(startup: &Startup, invocation: &Invocation) -> Result<ApplyLease, Failure> {
+    let coordination = startup.coordination();
+    let unknown = |error: CoordinationError| Failure::NothingChanged(error.to_string());
+    let current = coordination.apply_lease().await.map_err(unknown)?;
+    let (until, now) = (invocation.deadline, startup.now());
+    let taken = ApplyLease::taken(current.as_ref(), &invocation.id, &startup.region, until, now);
+    let lease = taken.map_err(|other| Failure::NothingChanged(format!("{other}; ask again then")))?;
+    coordination.save_apply_lease(&lease).await.map_err(unknown)?;
+    Ok(lease)
 }
 
 /// One run as far as the invocation's time allows, and told to nobody: what it came to, and how many invocations it had.

@@ -24,6 +24,7 @@ use crate::clients::never_retried;
 use crate::failure::causes;
 
 mod ledger;
+mod receipts;
 mod replication;
 mod trails;
 

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use drill::deployment::example_config;
+use drill::deployment::{REGIONS, TABLE, example_config};
 use holdfast_aws::metrics::Metrics;
 use holdfast_aws::{Failure, Invocation, Startup};
 use holdfast_domain::Timestamp;
 use holdfast_domain::receipts::AtScale;
 use holdfast_payments::service::bucket;
+use holdfast_world::dynamodb::{Mode, create_table};
 use holdfast_world::fault::{CallEffect, CallFault, CallMatch};
 use holdfast_world::s3::inventory::{Delivery, deliver};
 use holdfast_world::s3::{self, About, Rule, batch};
@@ -45,6 +46,7 @@ fn peer(region: Region) -> Region {
 
 fn world() -> World {
     let world = World::new(&WorldConfig { seed: 1, start: "2026-11-24T14:00:00Z".parse().unwrap() });
+    create_table(&world, TABLE, Mode::Mrsc(REGIONS), "pk", Some("sk"));
     for region in SIDES {
         s3::create_bucket(&world, bucket(region), region);
         // As verify-replication leaves them: an inventory that names no files says nothing.
