@@ -284,31 +284,29 @@ impl<'a> Comparison<'a> {
 }
 
 /// Looks at what the decision asks for until it is made.
-pub(crate) fn looked<'a>(
-    pair: &'a Pair,
-    policy: &'a ReceiptsPolicy,
+pub(crate) async fn looked(
+    pair: &Pair,
+    policy: &ReceiptsPolicy,
     now: Timestamp,
     key: String,
     mut facts: Facts,
     mut wanted: Vec<Wanted>,
-) -> impl Future<Output = Result<(String, Verdict), WireError>> + Send + use<'a> {
-    async move {
-        loop {
-            let looks = wanted.iter().map(|Wanted { side, place }| {
-                let version = facts.on(*side).get(*place).map(|version| version.id.clone()).unwrap_or_default();
-                let (bucket, key) = (pair.on(*side), key.as_str());
-                async move { bucket.look(key, &version).await }
-            });
-            let looked: Vec<Result<Looked, WireError>> = futures_util::future::join_all(looks).await;
-            for (Wanted { side, place }, looked) in wanted.iter().zip(looked) {
-                if let Some(version) = facts.on_mut(*side).get_mut(*place) {
-                    version.looked = looked?;
-                }
+) -> Result<(String, Verdict), WireError> {
+    loop {
+        let looks = wanted.iter().map(|Wanted { side, place }| {
+            let version = facts.on(*side).get(*place).map(|version| version.id.clone()).unwrap_or_default();
+            let (bucket, key) = (pair.on(*side), key.as_str());
+            async move { bucket.look(key, &version).await }
+        });
+        let looked: Vec<Result<Looked, WireError>> = futures_util::future::join_all(looks).await;
+        for (Wanted { side, place }, looked) in wanted.iter().zip(looked) {
+            if let Some(version) = facts.on_mut(*side).get_mut(*place) {
+                version.looked = looked?;
             }
-            match decide(&facts, policy, now) {
-                Decision::Settled(verdict) => return Ok((key, verdict)),
-                Decision::Look(more) => wanted = more,
-            }
+        }
+        match decide(&facts, policy, now) {
+            Decision::Settled(verdict) => return Ok((key, verdict)),
+            Decision::Look(more) => wanted = more,
         }
     }
 }

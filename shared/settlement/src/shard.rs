@@ -196,7 +196,7 @@ impl Part<'_> {
             let mut rows = source.open()?;
             record.position = Position { source: u16::try_from(number).unwrap_or(u16::MAX), byte: 0, line: 0 };
             loop {
-                if rows_done % STEP == 0
+                if rows_done.is_multiple_of(STEP)
                     && let Go::Stop(why) = progress(Progress { source: source.name(), rows_done, pass })
                 {
                     return Ok(Step::Stopped(why));

@@ -34,16 +34,24 @@ fn part<'a>(world: &'a World, attempts: &[Record], slicing: Slicing, shard: u32)
 fn in_shards(world: &World, slicing: Slicing, bits: u32) -> Settlement {
     let attempts = fold(&world.attempts);
     let parts: Vec<Part<'_>> = (0..slicing.shards()).map(|shard| part(world, &attempts, slicing, shard)).collect();
-    let sums = parts.iter().map(|part| done(part.sums(bits, &mut |_| Go::On).unwrap()).to_bytes());
-    let sums: Vec<Sums> = sums.map(|bytes| Sums::from_bytes(&bytes).unwrap()).collect();
-    let narrowed = Narrowed::from_bytes(&Narrowed::of(sums).unwrap().to_bytes()).unwrap();
+    let sums = parts
+        .iter()
+        .map(|part| done(part.sums(bits, &mut |_| Go::On).expect("every step can be taken and read back")).to_bytes());
+    let sums: Vec<Sums> =
+        sums.map(|bytes| Sums::from_bytes(&bytes).expect("every step can be taken and read back")).collect();
+    let narrowed = Narrowed::from_bytes(&Narrowed::of(sums).expect("every step can be taken and read back").to_bytes())
+        .expect("every step can be taken and read back");
     let picked = parts.iter().map(|part| {
-        let picked = done(part.picked(&narrowed, 1_000_000, &mut |_| Go::On).unwrap());
-        serde_json::from_str::<Picked>(&serde_json::to_string(&picked).unwrap()).unwrap()
+        let picked =
+            done(part.picked(&narrowed, 1_000_000, &mut |_| Go::On).expect("every step can be taken and read back"));
+        serde_json::from_str::<Picked>(&serde_json::to_string(&picked).expect("every step can be taken and read back"))
+            .expect("every step can be taken and read back")
     });
     let picked: Vec<Picked> = picked.collect();
     let sources = [(Side::Ledger, "ledger"), (Side::Network, "network")];
-    match merged(&policy(), &Limits::default(), &sources, &narrowed, &picked, Vec::new()).unwrap() {
+    match merged(&policy(), &Limits::default(), &sources, &narrowed, &picked, Vec::new())
+        .expect("every step can be taken and read back")
+    {
         Report::Complete(settlement) => settlement,
         Report::Unknown { why, .. } => panic!("nobody stopped it: {why}"),
     }
