@@ -127,14 +127,15 @@ fn names_a_person(action: &Action) {
         | Action::Retry { by, .. }
         | Action::Close { by, .. }
         | Action::Ack { by, .. }
-        | Action::ApplyReceipts { by } => by,
+        | Action::ApplyReceipts { by, .. } => by,
         Action::Status
         | Action::Observe { .. }
         | Action::Verify
         | Action::Gate
-        | Action::PlanReceipts
+        | Action::PlanReceipts { .. }
         | Action::Resume
         | Action::Rehearse
+        | Action::Shard { .. }
         | Action::Reconcile { .. } => return,
     };
     assert!(!by.trim().is_empty() && !by.contains('<'), "asked for by `{by}`");
@@ -194,8 +195,11 @@ fn as_request(action: &Action) -> Value {
         Action::Observe { rounds } => json!({"action": "observe", "rounds": rounds}),
         Action::Verify => json!({"action": "verify"}),
         Action::Gate => json!({"action": "gate"}),
-        Action::PlanReceipts => json!({"action": "plan_receipts"}),
-        Action::ApplyReceipts { by } => json!({"action": "apply_receipts", "by": by}),
+        Action::PlanReceipts { from } => json!({"action": "plan_receipts", "from": from}),
+        Action::ApplyReceipts { by, from } => json!({"action": "apply_receipts", "by": by, "from": from}),
+        Action::Shard { step, object, shard, slices } => {
+            json!({"action": "shard", "step": step, "object": object, "shard": shard, "slices": slices})
+        }
         Action::Resume => json!({"action": "resume"}),
         Action::Failover { to, by, comment, overrides } => {
             json!({"action": "failover", "to": to, "by": by, "comment": comment, "override": overrides})

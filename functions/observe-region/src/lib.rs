@@ -45,7 +45,8 @@ pub async fn handle(startup: &Startup, ledger: Arc<dyn Ledger>, invocation: Invo
                 Action::Resume
                 | Action::Verify
                 | Action::Gate
-                | Action::PlanReceipts
+                | Action::PlanReceipts { .. }
+                | Action::Shard { .. }
                 | Action::ApplyReceipts { .. }
                 | Action::Failover { .. }
                 | Action::Switchover { .. }

@@ -60,7 +60,8 @@ impl Pager<'_> {
                 Action::Observe { .. }
                 | Action::Verify
                 | Action::Gate
-                | Action::PlanReceipts
+                | Action::PlanReceipts { .. }
+                | Action::Shard { .. }
                 | Action::ApplyReceipts { .. }
                 | Action::Resume
                 | Action::Failover { .. }

@@ -23,12 +23,14 @@ impl Run<'_> {
         match request.action {
             Action::Status => self.status().await,
             Action::Observe { .. } => Err(self.refused("`observe` goes to observe-region").await),
-            Action::PlanReceipts | Action::ApplyReceipts { .. } => {
+            Action::PlanReceipts { .. } | Action::ApplyReceipts { .. } => {
                 Err(self.refused("`plan_receipts` and `apply_receipts` go to reconcile-receipts").await)
             }
             Action::Ack { .. } | Action::Rehearse => Err(self.refused("`ack` and `rehearse` go to page-humans").await),
             Action::Verify | Action::Gate => Err(self.refused("`verify` and `gate` go to verify-replication").await),
-            Action::Reconcile { .. } => Err(self.refused("`reconcile` goes to reconcile-ledger").await),
+            Action::Reconcile { .. } | Action::Shard { .. } => {
+                Err(self.refused("`reconcile` and `shard` go to reconcile-ledger").await)
+            }
             Action::Resume if dry_run => self.status().await,
             Action::Resume => self.tick().await,
             Action::Failover { to, by, comment, overrides } => {

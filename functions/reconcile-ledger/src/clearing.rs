@@ -23,7 +23,7 @@ use crate::effects::Outcome;
 use crate::objects::{DownloadError, Downloaded};
 use crate::sources::{self, Format};
 use crate::spool::Spool;
-use crate::{Run, unread};
+use crate::{Run, bank, unread};
 
 /// Where the card network's files land, in a folder for each provider.
 const FOLDER: &str = "holdfast/clearing/";
@@ -33,25 +33,25 @@ const MARKS_MAX: usize = 500_000;
 const KEYS_MAX: usize = 200_000;
 
 /// A file that was asked for.
-struct Asked<'a> {
-    key: &'a str,
-    format: Format,
+pub(crate) struct Asked<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) format: Format,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 }
 
 /// What a file's records say of when they happened.
-struct Span {
-    window: Window,
+pub(crate) struct Span {
+    pub(crate) window: Window,
     /// Whose bookings are laid beside: the last payments are booked a moment after they were charged.
-    books: Window,
+    pub(crate) books: Window,
     /// What happened up to here and is not in the file is not coming.
-    complete_until: Timestamp,
-    rows: u64,
+    pub(crate) complete_until: Timestamp,
+    pub(crate) rows: u64,
 }
 
 /// Why there is no report of a file.
-enum Stopped {
+pub(crate) enum Stopped {
     /// The file itself cannot be used.
     Broken(String),
     /// Something else stood in the way; the file may be good.
@@ -102,13 +102,14 @@ impl Run<'_> {
         to: Option<Timestamp>,
     ) -> Result<Value, Failure> {
         let folder = key.strip_prefix(FOLDER).and_then(|rest| rest.split_once('/')).map(|(folder, _)| folder);
-        let Some(format) = folder.and_then(Format::of_folder) else {
+        let format = folder.and_then(Format::of_folder);
+        if format.is_none() && folder != Some(bank::FOLDER) {
             let problem = format!(
                 "`{key}` is in no folder of a known provider; put it under {FOLDER}<provider>/, which is one of: {}",
                 Format::FOLDERS
             );
             return Err(self.startup.refuse(crate::FUNCTION, problem).await);
-        };
+        }
         let file = match self.download(key).await {
             Ok(file) => file,
             Err(error @ (DownloadError::Missing(_) | DownloadError::TooLarge { .. })) => {
@@ -122,7 +123,10 @@ impl Run<'_> {
         {
             return Ok(refusal);
         }
-        self.settle_file(&Asked { key, format, from, to }, &file).await
+        match format {
+            Some(format) => self.settle_file(&Asked { key, format, from, to }, &file).await,
+            None => self.settle_statement(key, &file).await,
+        }
     }
 
     /// The answer for a file whose bytes were here before.
@@ -159,8 +163,25 @@ impl Run<'_> {
             }
         };
         let answer = self.conclude(outcome).await?;
-        self.remember(asked.key, file, None).await?;
+        self.after_settling(asked, file, &run).await?;
         Ok(answer)
+    }
+
+    /// What a settled file leaves for the bank's statements, and its bytes.
+    pub(crate) async fn after_settling(&self, asked: &Asked<'_>, file: &Downloaded, run: &str) -> Result<(), Failure> {
+        match self.payouts_of(asked.format, asked.key, file, run) {
+            Ok(payouts) => self.remember_payouts(&payouts).await?,
+            // It was read to its end a moment ago: this is the disk and not the file.
+            Err(error) => return Err(Failure::LookBeforeRetry(error.to_string())),
+        }
+        self.remember(asked.key, file, None).await
+    }
+
+    /// A provider's file, by its key.
+    pub(crate) fn asked_for<'a>(&self, key: &'a str) -> Option<Asked<'a>> {
+        let folder = key.strip_prefix(FOLDER).and_then(|rest| rest.split_once('/')).map(|(folder, _)| folder);
+        let format = folder.and_then(Format::of_folder)?;
+        Some(Asked { key, format, from: None, to: None })
     }
 
     async fn lay_side_by_side(&self, asked: &Asked<'_>, file: &Downloaded, run: &str) -> Result<Outcome, Stopped> {
@@ -202,7 +223,7 @@ impl Run<'_> {
     }
 
     /// Reads the file once, whole: nothing is done about a file that breaks off in its last line.
-    fn span(&self, asked: &Asked<'_>, file: &Downloaded) -> Result<Span, Stopped> {
+    pub(crate) fn span(&self, asked: &Asked<'_>, file: &Downloaded) -> Result<Span, Stopped> {
         let mut rows = asked.format.open(asked.key, &file.spool)?;
         let mut record = Record::blank(Side::Network);
         let (mut first, mut last, mut count) = (Timestamp::MAX, Timestamp::MIN, 0_u64);
@@ -251,7 +272,7 @@ impl Run<'_> {
         }
     }
 
-    async fn export(&self, rows: Selection, to: &mut Spool) -> Result<(), Stopped> {
+    pub(crate) async fn export(&self, rows: Selection, to: &mut Spool) -> Result<(), Stopped> {
         let exported = self.ledger.export(Through::Writer, rows, self.export_max(), to).await;
         exported.map(drop).map_err(|error| Stopped::Hindered(error.to_string()))
     }
@@ -278,7 +299,7 @@ impl Run<'_> {
     }
 
     /// Copies a broken file aside, tells a person, and remembers its bytes.
-    async fn put_aside(&self, key: &str, file: &Downloaded, problem: String) -> Result<Value, Failure> {
+    pub(crate) async fn put_aside(&self, key: &str, file: &Downloaded, problem: String) -> Result<Value, Failure> {
         tracing::warn!(key, "a file cannot be used: {problem}");
         if self.dry_run {
             return Ok(json!({"would": "put the file aside", "refused": problem}));
@@ -304,7 +325,7 @@ impl Run<'_> {
     }
 
     /// From here on a file with these bytes is not taken again.
-    async fn remember(&self, key: &str, file: &Downloaded, refused: Option<String>) -> Result<(), Failure> {
+    pub(crate) async fn remember(&self, key: &str, file: &Downloaded, refused: Option<String>) -> Result<(), Failure> {
         if self.dry_run {
             return Ok(());
         }
@@ -319,7 +340,7 @@ impl Run<'_> {
 }
 
 /// Keys that the ledger may have booked on other days, and how many records without a key it may have too.
-fn unmatched(settlement: &Settlement) -> (Vec<String>, usize) {
+pub(crate) fn unmatched(settlement: &Settlement) -> (Vec<String>, usize) {
     let of_other_days = |what: &What| match what {
         What::NetworkOnly { .. }
         | What::LostInFailover { .. }

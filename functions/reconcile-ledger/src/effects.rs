@@ -28,12 +28,14 @@ pub(crate) struct Outcome {
     pub(crate) settlement: Option<Settlement>,
     pub(crate) doubts: Vec<Doubt>,
     pub(crate) retry_after: Timestamp,
+    /// The report of a pass that has no settlement: a line of JSON each.
+    pub(crate) lines: Option<String>,
 }
 
 impl Outcome {
     pub(crate) fn new(summary: Summary) -> Self {
         let retry_after = summary.at;
-        Self { summary, settlement: None, doubts: Vec::new(), retry_after }
+        Self { summary, settlement: None, doubts: Vec::new(), retry_after, lines: None }
     }
 }
 
@@ -56,6 +58,12 @@ impl Run<'_> {
                 match self.write_report(&outcome.summary, settlement).await {
                     Ok(place) => outcome.summary.report = Some(place),
                     // A person is told all the same: the event names the keys.
+                    Err(why) => tracing::error!(run, "the report could not be written: {why}"),
+                }
+            }
+            if let Some(lines) = &outcome.lines {
+                match self.write_lines(&outcome.summary, lines).await {
+                    Ok(place) => outcome.summary.report = Some(place),
                     Err(why) => tracing::error!(run, "the report could not be written: {why}"),
                 }
             }

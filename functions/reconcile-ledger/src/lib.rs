@@ -13,11 +13,13 @@ use holdfast_domain::trigger::{Action, Manual, Trigger};
 use holdfast_settlement::{Go, Progress};
 use serde_json::{Value, json};
 
+mod bank;
 mod clearing;
 mod effects;
 mod now;
 mod objects;
 mod salvage;
+mod shards;
 mod sources;
 mod spool;
 mod trails;
@@ -80,6 +82,7 @@ impl Run<'_> {
             Action::Reconcile { pass: Pass::Salvage, from: Some(from), to: Some(to), .. } if from <= to => {
                 self.salvage(Window { from, to }).await
             }
+            Action::Shard { step, object, shard, slices } => self.shard(step, &object, shard, slices).await,
             Action::Reconcile { pass, .. } => {
                 let problem = match pass {
                     Pass::Clearing => "the pass `clearing` needs `object`, the key of the file",
@@ -91,7 +94,7 @@ impl Run<'_> {
             Action::Observe { .. }
             | Action::Verify
             | Action::Gate
-            | Action::PlanReceipts
+            | Action::PlanReceipts { .. }
             | Action::ApplyReceipts { .. }
             | Action::Resume
             | Action::Failover { .. }
@@ -127,7 +130,7 @@ impl Run<'_> {
     }
 
     async fn not_ours(&self) -> Failure {
-        let problem = "reconcile-ledger takes a schedule, IncidentAdvanced, S3's Object Created, {\"action\":\"reconcile\",\"pass\":\"now\"}, \"clearing\" or \"salvage\", and {\"action\":\"status\"}";
+        let problem = "reconcile-ledger takes a schedule, IncidentAdvanced, S3's Object Created, {\"action\":\"reconcile\",\"pass\":\"now\"}, \"clearing\" or \"salvage\", {\"action\":\"shard\",\"step\":…}, and {\"action\":\"status\"}";
         self.startup.refuse(FUNCTION, problem.into()).await
     }
 

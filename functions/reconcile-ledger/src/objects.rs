@@ -143,7 +143,16 @@ impl Run<'_> {
         Ok(self.address(&folder))
     }
 
-    async fn put(&self, key: &str, body: ByteStream) -> Result<(), String> {
+    /// Writes lines as a report and returns its place.
+    pub(crate) async fn write_lines(&self, summary: &Summary, lines: &str) -> Result<String, String> {
+        let folder = format!("{REPORTS}/{}/", summary.run);
+        self.put(&format!("{folder}payouts.ndjson"), ByteStream::from(lines.as_bytes().to_vec())).await?;
+        let json = serde_json::to_vec_pretty(summary).map_err(|error| error.to_string())?;
+        self.put(&format!("{folder}summary.json"), ByteStream::from(json)).await?;
+        Ok(self.address(&folder))
+    }
+
+    pub(crate) async fn put(&self, key: &str, body: ByteStream) -> Result<(), String> {
         let put = self.s3().put_object().bucket(self.bucket()).key(key).body(body);
         let once = Config::builder().timeout_config(patient()).retry_config(never_retried());
         let sent = put.customize().config_override(once).send().await;

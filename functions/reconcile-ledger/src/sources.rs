@@ -1,12 +1,16 @@
 //! Spools as rows, whatever their format.
 
+use holdfast_domain::money::Currency;
+use holdfast_settlement::decimal::{Decimal, SCALE_MAX};
 use holdfast_settlement::format::adyen::{Identity, SettlementDetails};
+use holdfast_settlement::format::ctf::BaseTwo;
+use holdfast_settlement::format::ipm::{Clearing, Container};
 use holdfast_settlement::format::ledger::LedgerRows;
 use holdfast_settlement::format::mapping::{Mapped, Mapping};
 use holdfast_settlement::format::stripe::Itemized;
-use holdfast_settlement::format::{Fault, Fetch, FormatError};
-use holdfast_settlement::record::Position;
-use holdfast_settlement::{Limits, Seekable};
+use holdfast_settlement::format::{Fault, Fetch, FormatError, Rows};
+use holdfast_settlement::record::{Position, Record};
+use holdfast_settlement::{Limits, Seekable, Source, Streamed};
 
 use crate::spool::{Spool, SpoolReader};
 
@@ -28,11 +32,17 @@ pub(crate) enum Format {
     Checkout,
     /// PayPal's settlement report.
     Paypal,
+    /// Mastercard's clearing file (IPM), record after record.
+    Mastercard,
+    /// The same in blocks of 1014 bytes.
+    MastercardBlocked,
+    /// Visa's clearing file (BASE II CTF).
+    Visa,
 }
 
 impl Format {
     /// The names of the folders, for a refusal.
-    pub(crate) const FOLDERS: &str = "adyen, stripe, checkout, paypal";
+    pub(crate) const FOLDERS: &str = "adyen, stripe, checkout, paypal, mastercard (VBS), mastercard-1014 (blocked), visa; or bank, for camt.053 and camt.054";
 
     /// The format of a provider's folder.
     pub(crate) fn of_folder(folder: &str) -> Option<Self> {
@@ -41,6 +51,9 @@ impl Format {
             "stripe" => Some(Self::Stripe),
             "checkout" => Some(Self::Checkout),
             "paypal" => Some(Self::Paypal),
+            "mastercard" => Some(Self::Mastercard),
+            "mastercard-1014" => Some(Self::MastercardBlocked),
+            "visa" => Some(Self::Visa),
             _ => None,
         }
     }
@@ -52,11 +65,23 @@ impl Format {
             Self::Stripe => "stripe",
             Self::Checkout => "checkout",
             Self::Paypal => "paypal",
+            Self::Mastercard | Self::MastercardBlocked => "mastercard",
+            Self::Visa => "visa",
         }
     }
 
     /// Begins at the first row.
-    pub(crate) fn open<'a>(self, name: &str, spool: &'a Spool) -> Result<Box<dyn Fetch + 'a>, FormatError> {
+    pub(crate) fn open<'a>(self, name: &str, spool: &'a Spool) -> Result<Box<dyn Rows + 'a>, FormatError> {
+        match self {
+            Self::Mastercard => Ok(Box::new(Clearing::open(name, reader(name, spool)?, Container::Vbs))),
+            Self::MastercardBlocked => Ok(Box::new(Clearing::open(name, reader(name, spool)?, Container::Blocked1014))),
+            Self::Visa => Ok(Box::new(BaseTwo::open(name, reader(name, spool)?))),
+            Self::Adyen | Self::Stripe | Self::Checkout | Self::Paypal => Ok(self.table(name, spool)?),
+        }
+    }
+
+    /// Begins at the first row of a file of lines, whose rows can be found again.
+    fn table<'a>(self, name: &str, spool: &'a Spool) -> Result<Box<dyn Fetch + 'a>, FormatError> {
         let reader = reader(name, spool)?;
         let mapped = |json: &str, reader| -> Result<Box<dyn Fetch + 'a>, FormatError> {
             let mapping = Mapping::parse(json).map_err(|fault| FormatError::at(name, Position::default(), fault))?;
@@ -69,12 +94,51 @@ impl Format {
                 mapped(include_str!("../../../shared/settlement/mappings/checkout-settlement-breakdown.json"), reader)
             }
             Self::Paypal => mapped(include_str!("../../../shared/settlement/mappings/paypal-settlement.json"), reader),
+            Self::Mastercard | Self::MastercardBlocked | Self::Visa => Err(FormatError::at(
+                name,
+                Position::default(),
+                Fault::NotThis { expected: "file of lines", found: self.name().to_owned() },
+            )),
         }
     }
 
     /// The file as a source of a run.
-    pub(crate) fn source<'a>(self, name: &'a str, spool: &'a Spool) -> Seekable<'a> {
-        Seekable::new(name, move || self.open(name, spool))
+    pub(crate) fn source<'a>(self, name: &'a str, spool: &'a Spool) -> FileSource<'a> {
+        match self {
+            Self::Adyen | Self::Stripe | Self::Checkout | Self::Paypal => {
+                FileSource::Lines(Seekable::new(name, move || self.table(name, spool)))
+            }
+            Self::Mastercard | Self::MastercardBlocked | Self::Visa => {
+                FileSource::Whole(Streamed::new(name, move || self.open(name, spool)))
+            }
+        }
+    }
+}
+
+/// A file of the card network: rows are found again by seeking, or by reading it once more.
+pub(crate) enum FileSource<'a> {
+    Lines(Seekable<'a>),
+    Whole(Streamed<'a>),
+}
+
+impl Source for FileSource<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Lines(source) => source.name(),
+            Self::Whole(source) => source.name(),
+        }
+    }
+    fn open(&self) -> Result<Box<dyn Rows + '_>, FormatError> {
+        match self {
+            Self::Lines(source) => source.open(),
+            Self::Whole(source) => source.open(),
+        }
+    }
+    fn fetch(&self, places: &[Position], take: &mut dyn FnMut(&Record)) -> Result<(), FormatError> {
+        match self {
+            Self::Lines(source) => source.fetch(places, take),
+            Self::Whole(source) => source.fetch(places, take),
+        }
     }
 }
 
@@ -88,11 +152,39 @@ pub(crate) fn ledger<'a>(name: &'a str, spool: &'a Spool) -> Seekable<'a> {
     Seekable::new(name, move || Ok(Box::new(ledger_rows(name, spool)?) as Box<dyn Fetch + 'a>))
 }
 
+/// Minor units of an exact sum, rounded half away from zero; `None` where they are more than 64 bits.
+pub(crate) fn minor_of(sum: Decimal, currency: Currency) -> Option<i64> {
+    let digits = u32::from(SCALE_MAX).saturating_sub(u32::try_from(currency.exponent()).ok()?);
+    let unit = 10_i128.checked_pow(digits)?;
+    let half = if sum.units < 0 { -(unit / 2) } else { unit / 2 };
+    i64::try_from((sum.widened() + half) / unit).ok()
+}
+
 /// What one run may use.
 pub(crate) fn limits() -> Limits {
     Limits { memory_bytes: ROWS_BYTES, spill_directory: Some(std::env::temp_dir()), residue_rows_max: RESIDUE_MAX }
 }
 
-fn reader<'a>(name: &str, spool: &'a Spool) -> Result<SpoolReader<'a>, FormatError> {
+pub(crate) fn reader<'a>(name: &str, spool: &'a Spool) -> Result<SpoolReader<'a>, FormatError> {
     spool.read().map_err(|error| FormatError::at(name, Position::default(), Fault::Io(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(sum: &str, currency: &str, expected: i64) {
+        let sum = Decimal::parse(sum.as_bytes()).unwrap();
+        assert_eq!(minor_of(sum, Currency::parse(currency).unwrap()), Some(expected));
+    }
+
+    #[test]
+    fn a_sum_is_rounded_once_and_away_from_zero() {
+        check("90.8049", "EUR", 9080);
+        check("90.805", "EUR", 9081);
+        check("-90.805", "EUR", -9081);
+        check("905.4", "JPY", 905);
+        check("1.2345", "KWD", 1235);
+    }
 }

@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let id = format!("{}", startup.now().duration_since(id).as_millis());
     let invocation = Invocation { payload: Vec::new(), id, deadline: Timestamp::MAX };
     let apply = arguments.what == What::Apply;
-    let (summary, _) = reconcile_receipts::drive(&startup, &invocation, Limits::S3, apply).await?;
+    let (summary, _) = reconcile_receipts::drive(&startup, &invocation, Limits::S3, apply, None).await?;
     let mut out = std::io::stdout();
     if arguments.json {
         writeln!(out, "{}", json!({"summary": summary}))?;

@@ -46,22 +46,10 @@ impl Hands<'_> {
     /// Copies a version to the other side, where what is there must still be what was listed.
     pub(crate) async fn copy(&self, to: Side, key: &str, copy: &Copy) -> Outcome {
         let (source, destination) = (self.pair.on(to.other()), self.pair.on(to));
-        let found = match source.head(key, None).await {
+        let found = match self.stands(to, key, copy).await {
             Ok(found) => found,
-            Err(error) => return Outcome::Refused(error.to_string()),
+            Err(outcome) => return outcome,
         };
-        if found.status != 200 || found.version() != Some(&copy.version) {
-            return Outcome::MovedOn;
-        }
-        // An ETag alone may be that of two versions: the version id must be the one that was listed.
-        if let Over::Object { over_version, .. } = &copy.over {
-            match destination.head(key, None).await {
-                Ok(current) if current.is_copy_of(&source.name, &copy.version) => return Outcome::Done,
-                Ok(current) if current.version() == Some(over_version) => {}
-                Ok(_) => return Outcome::MovedOn,
-                Err(error) => return Outcome::Refused(error.to_string()),
-            }
-        }
         let kept = Kept::new(&found, &source.name, &copy.version, self.policy.kms_keys.get(&destination.region));
         let mut attempt = 0;
         loop {
@@ -96,6 +84,35 @@ impl Hands<'_> {
         }
     }
 
+    /// Looks whether a copy still stands: its source is current, and what it is put over is what the plan has seen. Gives what
+    /// the source says of itself.
+    ///
+    /// S3 has no condition on a delete marker: a delete that comes after this look and before the copy is not seen.
+    pub(crate) async fn stands(&self, to: Side, key: &str, copy: &Copy) -> Result<HeadAnswer, Outcome> {
+        let (source, destination) = (self.pair.on(to.other()), self.pair.on(to));
+        let (found, current) = futures_util::future::join(source.head(key, None), destination.head(key, None)).await;
+        let (found, current) = match (found, current) {
+            (Ok(found), Ok(current)) => (found, current),
+            (Err(error), _) | (_, Err(error)) => return Err(Outcome::Refused(error.to_string())),
+        };
+        if current.is_copy_of(&source.name, &copy.version) {
+            return Err(Outcome::Done);
+        }
+        // An ETag alone may be that of two versions: the version id must be the one that the plan has seen.
+        let is_over = match &copy.over {
+            Over::Object { over_version, .. } => current.status == 200 && current.version() == Some(over_version),
+            // A marker that the plan has not seen is a later delete, and is not undone.
+            Over::Nothing { over_marker } if current.is_marker() => {
+                over_marker.as_ref().is_some_and(|seen| current.version().is_none_or(|now| now == seen))
+            }
+            Over::Nothing { .. } => current.status == 404,
+        };
+        if found.status != 200 || found.version() != Some(&copy.version) || !is_over {
+            return Err(Outcome::MovedOn);
+        }
+        Ok(found)
+    }
+
     async fn copy_at_once(&self, to: Side, key: &str, copy: &Copy, kept: &Kept) -> Result<(), Refusal> {
         let request = self
             .client(to)
@@ -104,7 +121,7 @@ impl Hands<'_> {
             .key(key)
             .copy_source(self.copy_source(to.other(), key, &copy.version));
         let request = match &copy.over {
-            Over::Nothing => request.if_none_match("*"),
+            Over::Nothing { .. } => request.if_none_match("*"),
             Over::Object { over_etag, .. } => request.if_match(format!("\"{over_etag}\"")),
         };
         kept.on_copy(request)
@@ -129,8 +146,7 @@ impl Hands<'_> {
             (Ok(marker), Ok(current)) => (marker, current),
             (Err(error), _) | (_, Err(error)) => return Outcome::Refused(error.to_string()),
         };
-        let is_marker = marker.status == 404 && marker.header("x-amz-delete-marker") == Some("true");
-        if !is_marker || marker.version().is_some_and(|version| *version != delete.marker) {
+        if !marker.is_marker() || marker.version().is_some_and(|version| *version != delete.marker) {
             return Outcome::MovedOn;
         }
         if current.status == 404 {
@@ -208,6 +224,10 @@ where
 impl HeadAnswer {
     fn version(&self) -> Option<&String> {
         self.headers.get("x-amz-version-id")
+    }
+
+    fn is_marker(&self) -> bool {
+        self.status == 404 && self.header("x-amz-delete-marker") == Some("true")
     }
 
     fn is_copy_of(&self, bucket: &str, version: &str) -> bool {

@@ -74,7 +74,7 @@ async fn parts(hands: &Hands<'_>, to: Side, key: &str, copy: &Copy, upload: &str
     let whole = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
     let complete = client.complete_multipart_upload().bucket(bucket).key(key).upload_id(upload).multipart_upload(whole);
     let complete = match &copy.over {
-        Over::Nothing => complete.if_none_match("*"),
+        Over::Nothing { .. } => complete.if_none_match("*"),
         Over::Object { over_etag, .. } => complete.if_match(format!("\"{over_etag}\"")),
     };
     complete.customize().config_override(once()).send().await.map(drop).map_err(|error| refusal(&error))

@@ -1,21 +1,27 @@
 #![doc = include_str!("../README.md")]
 
 use futures_util::future::BoxFuture;
+use holdfast_aws::coordination::CoordinationError;
 use holdfast_aws::{Failure, Invocation, Startup};
 use holdfast_domain::event::Event;
 use holdfast_domain::incident::Phase;
-use holdfast_domain::receipts::{Class, State, Summary};
+use holdfast_domain::receipts::{ApplyLease, Class, PlanFrom, State, Summary};
 use holdfast_domain::trigger::{Action, Trigger};
 use serde_json::{Value, json};
 
 mod apply;
+mod batch;
+mod control;
 mod gate;
 mod headers;
+mod inventory;
 mod large;
 pub mod merge;
 pub mod page;
 mod run;
 pub mod shards;
+mod signing;
+mod steps;
 mod store;
 pub mod wire;
 
@@ -23,6 +29,7 @@ pub use large::Limits;
 pub use run::pair;
 
 use run::{Run, RunError};
+use store::RunRecord;
 
 /// The function's name.
 pub const FUNCTION: &str = "reconcile-receipts";
@@ -54,10 +61,10 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
     let by_itself = startup.config.policy.receipts.apply_by_itself;
     match trigger {
         Trigger::Schedule { .. } | Trigger::Holdfast(Event::RegionRecovered { .. }) => {
-            reconcile(startup, invocation, limits, by_itself).await
+            reconcile(startup, invocation, limits, by_itself, None).await
         }
         Trigger::Holdfast(Event::IncidentAdvanced { incident }) => match incident.phase {
-            Phase::Reconciling => reconcile(startup, invocation, limits, by_itself).await,
+            Phase::Reconciling => reconcile(startup, invocation, limits, by_itself, None).await,
             Phase::Suspected
             | Phase::Confirmed
             | Phase::AwaitingApproval
@@ -72,7 +79,7 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
         },
         Trigger::Holdfast(Event::ReceiptsUnfinished { run, region, .. }) if region == startup.region => {
             match state(startup, invocation).await?["open"]["run"].as_str() {
-                Some(open) if open == run => reconcile(startup, invocation, limits, false).await,
+                Some(open) if open == run => reconcile(startup, invocation, limits, false, None).await,
                 Some(_) | None => Ok(nothing(format!("{run} is not under way any more"))),
             }
         }
@@ -81,10 +88,10 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
         }
         Trigger::Manual(request) => match request.action {
             Action::Status => state(startup, invocation).await,
-            Action::PlanReceipts => reconcile(startup, invocation, limits, false).await,
-            Action::ApplyReceipts { by } => {
+            Action::PlanReceipts { from } => reconcile(startup, invocation, limits, false, from).await,
+            Action::ApplyReceipts { by, from } => {
                 tracing::info!(by, dry_run = request.dry_run, "asked to apply");
-                reconcile(startup, invocation, limits, !request.dry_run).await
+                reconcile(startup, invocation, limits, !request.dry_run, from).await
             }
             Action::Observe { .. }
             | Action::Verify
@@ -100,6 +107,7 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
             | Action::Close { .. }
             | Action::Ack { .. }
             | Action::Rehearse
+            | Action::Shard { .. }
             | Action::Reconcile { .. } => Err(not_ours(startup).await),
         },
         Trigger::Holdfast(_) | Trigger::Alarm(_) | Trigger::Rds(_) | Trigger::Object { .. } | Trigger::Request(_) => {
@@ -108,8 +116,24 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
     }
 }
 
-async fn reconcile(startup: &Startup, invocation: &Invocation, limits: Limits, apply: bool) -> Result<Value, Failure> {
-    let (summary, invocations) = drive(startup, invocation, limits, apply).await?;
+async fn reconcile(
+    startup: &Startup,
+    invocation: &Invocation,
+    limits: Limits,
+    apply: bool,
+    from: Option<PlanFrom>,
+) -> Result<Value, Failure> {
+    let applies = apply || open_run(startup, invocation).await?.is_some_and(|open| open.apply);
+    let lease = if applies { Some(take_lease(startup, invocation).await?) } else { None };
+    let driven = drive(startup, invocation, limits, apply, from).await;
+    if let Some(lease) = lease {
+        // What cannot be given back runs out by itself.
+        let given_back = startup.coordination().save_apply_lease(&lease.released(startup.now())).await;
+        if let Err(error) = given_back {
+            tracing::warn!("the lease was not given back: {error}");
+        }
+    }
+    let (summary, invocations) = driven?;
     tracing::info!(run = summary.run, keys = summary.plan.all(), to_do = summary.plan.to_do(), "{summary}");
     emit(startup, &summary);
     let (of, region) = (summary.run.clone(), startup.region.clone());
@@ -127,16 +151,34 @@ async fn reconcile(startup: &Startup, invocation: &Invocation, limits: Limits, a
     Ok(json!({"summary": summary, "clean": summary.is_clean(), "text": text}))
 }
 
+async fn open_run(startup: &Startup, invocation: &Invocation) -> Result<Option<RunRecord>, Failure> {
+    let run = Run::new(startup, invocation).map_err(nothing_changed)?;
+    Ok(run.state().await.map_err(|error| Failure::NothingChanged(error.to_string()))?.open)
+}
+
+/// One apply at a time, in either Region.
+async fn take_lease(startup: &Startup, invocation: &Invocation) -> Result<ApplyLease, Failure> {
+    let coordination = startup.coordination();
+    let unknown = |error: CoordinationError| Failure::NothingChanged(error.to_string());
+    let current = coordination.apply_lease().await.map_err(unknown)?;
+    let (until, now) = (invocation.deadline, startup.now());
+    let taken = ApplyLease::taken(current.as_ref(), &invocation.id, &startup.region, until, now);
+    let lease = taken.map_err(|other| Failure::NothingChanged(format!("{other}; ask again then")))?;
+    coordination.save_apply_lease(&lease).await.map_err(unknown)?;
+    Ok(lease)
+}
+
 /// One run as far as the invocation's time allows, and told to nobody: what it came to, and how many invocations it had.
 pub async fn drive(
     startup: &Startup,
     invocation: &Invocation,
     limits: Limits,
     apply: bool,
+    from: Option<PlanFrom>,
 ) -> Result<(Summary, u32), Failure> {
     let run = Run::new(startup, invocation).map_err(nothing_changed)?.with_limits(limits);
     // Boxed, because the whole of it is too deep a future for the compiler to lay out in one.
-    let driven: BoxFuture<'_, _> = Box::pin(run.drive(&invocation.id, apply));
+    let driven: BoxFuture<'_, _> = Box::pin(run.drive(&invocation.id, apply, from));
     driven.await.map_err(
         |error| {
             if apply { Failure::LookBeforeRetry(error.to_string()) } else { nothing_changed(error) }

@@ -215,7 +215,9 @@ impl<'a> Comparison<'a> {
             while let Some((key, facts)) = self.next_doubtful().await? {
                 match decide(&facts, self.policy, self.now) {
                     Decision::Settled(verdict) => note(&mut tally, key, verdict, line),
-                    Decision::Look(wanted) => looking.push(self.look(key, facts, wanted)),
+                    Decision::Look(wanted) => {
+                        looking.push(looked(self.pair, self.policy, self.now, key, facts, wanted))
+                    }
                 }
                 if looking.len() >= LOOKS_AT_ONCE
                     && let Some(settled) = looking.next().await
@@ -279,38 +281,37 @@ impl<'a> Comparison<'a> {
             return Ok(Some((key, facts)));
         }
     }
+}
 
-    /// Looks at what the decision asks for until it is made.
-    fn look(
-        &self,
-        key: String,
-        mut facts: Facts,
-        mut wanted: Vec<Wanted>,
-    ) -> impl Future<Output = Result<(String, Verdict), WireError>> + Send + use<'a> {
-        let (pair, policy, now) = (self.pair, self.policy, self.now);
-        async move {
-            loop {
-                let looks = wanted.iter().map(|Wanted { side, place }| {
-                    let version = facts.on(*side).get(*place).map(|version| version.id.clone()).unwrap_or_default();
-                    let (bucket, key) = (pair.on(*side), key.as_str());
-                    async move { bucket.look(key, &version).await }
-                });
-                let looked: Vec<Result<Looked, WireError>> = futures_util::future::join_all(looks).await;
-                for (Wanted { side, place }, looked) in wanted.iter().zip(looked) {
-                    if let Some(version) = facts.on_mut(*side).get_mut(*place) {
-                        version.looked = looked?;
-                    }
-                }
-                match decide(&facts, policy, now) {
-                    Decision::Settled(verdict) => return Ok((key, verdict)),
-                    Decision::Look(more) => wanted = more,
-                }
+/// Looks at what the decision asks for until it is made.
+pub(crate) async fn looked(
+    pair: &Pair,
+    policy: &ReceiptsPolicy,
+    now: Timestamp,
+    key: String,
+    mut facts: Facts,
+    mut wanted: Vec<Wanted>,
+) -> Result<(String, Verdict), WireError> {
+    loop {
+        let looks = wanted.iter().map(|Wanted { side, place }| {
+            let version = facts.on(*side).get(*place).map(|version| version.id.clone()).unwrap_or_default();
+            let (bucket, key) = (pair.on(*side), key.as_str());
+            async move { bucket.look(key, &version).await }
+        });
+        let looked: Vec<Result<Looked, WireError>> = futures_util::future::join_all(looks).await;
+        for (Wanted { side, place }, looked) in wanted.iter().zip(looked) {
+            if let Some(version) = facts.on_mut(*side).get_mut(*place) {
+                version.looked = looked?;
             }
+        }
+        match decide(&facts, policy, now) {
+            Decision::Settled(verdict) => return Ok((key, verdict)),
+            Decision::Look(more) => wanted = more,
         }
     }
 }
 
-fn note(tally: &mut Tally, key: String, verdict: Verdict, line: &mut (dyn FnMut(PlanLine) + Send)) {
+pub(crate) fn note(tally: &mut Tally, key: String, verdict: Verdict, line: &mut (dyn FnMut(PlanLine) + Send)) {
     tally.add(verdict.class(), 1, verdict.bytes());
     if verdict.class() != Class::InSync {
         line(PlanLine { key, says: verdict.to_string(), verdict });

@@ -9,10 +9,12 @@ use aws_sdk_s3::primitives::ByteStream;
 use holdfast_aws::clients::never_retried;
 use holdfast_aws::failure::causes;
 use holdfast_domain::Timestamp;
-use holdfast_domain::receipts::{OWN_PREFIX, PlanLine, Summary, Tally};
+use holdfast_domain::receipts::{OWN_PREFIX, PlanLine, Summary, Tally, Ways};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::batch::JobsRecord;
+use crate::inventory::Chosen;
 use crate::shards::Range;
 
 /// The same bytes at the same key: writing them again changes nothing.
@@ -50,6 +52,12 @@ pub(crate) struct RunRecord {
     pub(crate) began: Timestamp,
     pub(crate) invocations: u32,
     pub(crate) ranges: Vec<Range>,
+    /// Absent: the buckets are listed.
+    #[serde(default)]
+    pub(crate) inventory: Option<Chosen>,
+    /// What S3 Batch Replication may be given.
+    #[serde(default)]
+    pub(crate) ways: Ways,
 }
 
 /// How far one range has come.
@@ -70,6 +78,9 @@ pub(crate) struct ShardRecord {
     pub(crate) done: u64,
     pub(crate) moved_on: u64,
     pub(crate) refused: BTreeMap<String, u64>,
+    /// Files of both inventories of which nothing is needed any more.
+    #[serde(default)]
+    pub(crate) used_up: [Vec<u32>; 2],
 }
 
 /// This Region's bucket, for the run's own objects.
@@ -121,6 +132,19 @@ impl Store {
         let bytes = self.get(&key).await?.ok_or_else(|| garbled("it is gone".into()))?;
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines.map(|line| serde_json::from_slice(line).map_err(|error| garbled(error.to_string()))).collect()
+    }
+
+    pub(crate) async fn jobs(&self, run: &str) -> Result<JobsRecord, StoreError> {
+        Ok(self.read(&format!("{}/jobs.json", self.folder_of(run))).await?.unwrap_or_default())
+    }
+
+    pub(crate) async fn save_jobs(&self, run: &str, jobs: &JobsRecord) -> Result<(), StoreError> {
+        self.write(&format!("{}/jobs.json", self.folder_of(run)), jobs).await
+    }
+
+    /// What a run's own objects begin with.
+    pub(crate) fn folder_of(&self, run: &str) -> String {
+        format!("{}/{run}", self.folder)
     }
 
     /// Where a run's lines are.

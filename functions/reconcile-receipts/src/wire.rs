@@ -6,18 +6,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_credential_types::provider::ProvideCredentials as _;
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-    sign,
-};
-use aws_sigv4::sign::v4;
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
-use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
-use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
@@ -29,6 +21,7 @@ use holdfast_domain::topology::DataRegion;
 
 use crate::gate::Gate;
 use crate::page::Page;
+use crate::signing::{Unsigned, signed};
 
 /// A page of 1,000 versions has 300 kB, and S3 takes a tenth of a second to find them.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -130,7 +123,7 @@ impl Bucket {
         let http = sdk.http_client().ok_or_else(|| unusable("there is no HTTP client"))?;
         let sleep = sdk.sleep_impl().ok_or_else(|| unusable("there is no timer"))?;
         let time = sdk.time_source().ok_or_else(|| unusable("there is no clock"))?;
-        let own_endpoint = endpoint(sdk);
+        let own_endpoint = endpoint(sdk, "S3");
         let base = match (&own_endpoint, path_style) {
             (None, true) => format!("https://s3.{region}.amazonaws.com/{name}"),
             (None, false) => format!("https://{name}.s3.{region}.amazonaws.com"),
@@ -275,33 +268,8 @@ impl Bucket {
         headers: &[(&'static str, &'static str)],
     ) -> Result<HttpRequest, WireError> {
         let unusable = |why: String| WireError::Unusable { bucket: self.name.clone(), why };
-        let provider = self.sdk.credentials_provider().ok_or_else(|| unusable("there are no credentials".into()))?;
-        let credentials = provider.provide_credentials().await.map_err(|error| unusable(causes(&error)))?;
-        let identity: Identity = credentials.into();
-        let mut settings = SigningSettings::default();
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        let now = self.sdk.time_source().map(|time| time.now());
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(self.region.as_str())
-            .name("s3")
-            .time(now.ok_or_else(|| unusable("there is no clock".into()))?)
-            .settings(settings)
-            .build()
-            .map_err(|error| unusable(error.to_string()))?
-            .into();
-        let signable = SignableRequest::new(method, url, headers.iter().copied(), SignableBody::Bytes(&[]))
-            .map_err(|error| unusable(causes(&error)))?;
-        let (instructions, _) = sign(signable, &parameters).map_err(|error| unusable(causes(&error)))?.into_parts();
-        let mut request = http::Request::builder().method(method).uri(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut request = request.body(SdkBody::empty()).map_err(|error| unusable(error.to_string()))?;
-        instructions.apply_to_request_http1x(&mut request);
-        HttpRequest::try_from(request).map_err(|error| unusable(error.to_string()))
+        let unsigned = Unsigned { method, url, headers, body: &[] };
+        signed(&self.sdk, &self.region, &unsigned).await.map_err(unusable)
     }
 }
 
@@ -315,8 +283,9 @@ fn unanswered_because(error: &SdkError<Infallible, HttpResponse>) -> String {
 }
 
 /// `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, as the SDK's own S3 client finds them.
-fn endpoint(sdk: &SdkConfig) -> Option<String> {
-    let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok();
+pub(crate) fn endpoint(sdk: &SdkConfig, service: &'static str) -> Option<String> {
+    let key =
+        ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok();
     let for_s3 = key.and_then(|key| sdk.service_config().and_then(|config| config.load_config(key)));
     for_s3.or_else(|| sdk.endpoint_url().map(str::to_owned))
 }

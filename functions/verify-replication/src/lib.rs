@@ -53,7 +53,8 @@ async fn take(startup: &Startup, trigger: Trigger) -> Result<Value, Failure> {
             Action::Verify => round::by_hand(startup).await,
             Action::Gate => round::gate(startup).await,
             Action::Observe { .. }
-            | Action::PlanReceipts
+            | Action::PlanReceipts { .. }
+            | Action::Shard { .. }
             | Action::ApplyReceipts { .. }
             | Action::Resume
             | Action::Failover { .. }

@@ -24,6 +24,7 @@ use crate::failure::causes;
 
 mod ledger;
 mod pages;
+mod receipts;
 mod replication;
 mod trails;
 

@@ -9,16 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 
+mod batch;
 mod content;
 mod decision;
+mod inventory;
+mod lease;
 mod policy;
 mod report;
 mod verdict;
 
+pub use batch::{Job, JobState, NOT_REPORTED, Ways, replicated_from};
 pub use content::{Checksum, ChecksumKind, Content, Sameness, compare};
 pub use decision::{Decision, Wanted, decide, settle};
-pub use policy::{Conflicts, ReceiptsPolicy};
-pub use report::{Count, PlanLine, State, Summary, Tally};
+pub use inventory::{InventoryError, InventoryFile, Manifest, Row, Schema, newest_first, younger_than_the_lists};
+pub use lease::ApplyLease;
+pub use policy::{AtScale, Conflicts, ReceiptsPolicy};
+pub use report::{Count, Lists, PlanLine, State, Summary, Tally};
 pub use verdict::{Class, Copy, Delete, Over, Reason, Verdict};
 
 /// Which bucket. The names are those of the reference installation: the first and the second of `topology.data_regions`.
@@ -60,6 +66,16 @@ impl fmt::Display for Side {
             Self::London => "London",
         })
     }
+}
+
+/// What a plan is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanFrom {
+    /// A listing of both buckets, as they are.
+    Listing,
+    /// The newest S3 inventories of both buckets, as they were.
+    Inventory,
 }
 
 /// Keys under this prefix are Holdfast's own: canaries, plans and checkpoints. They are nobody's receipts.

@@ -8,6 +8,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod payout;
+
+pub use payout::{
+    Arrival, BankEntry, Payout, PayoutBalance, PayoutFound, PayoutState, balance_of_payouts, find_payouts,
+};
+
 use crate::attempt::Window;
 use crate::money::{Currency, Totals};
 use crate::{Region, Timestamp};
@@ -22,6 +28,22 @@ pub enum Pass {
     Clearing,
     /// The old volume and the new ledger.
     Salvage,
+}
+
+/// A step of a reconciliation that is spread over many invocations. Each may be repeated, and comes to the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShardStep {
+    /// Reads the file once and cuts it: settlement date by slice of merchants' keys.
+    Plan,
+    /// Adds one shard up.
+    Sums,
+    /// Adds all sums up: what does not cancel is looked at again.
+    Narrow,
+    /// Picks out of one shard what did not cancel.
+    Rows,
+    /// Matches what was picked, and tells what the whole comes to.
+    Merge,
 }
 
 impl fmt::Display for Pass {

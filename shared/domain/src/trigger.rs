@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::blocked::Guard;
 use crate::event::{self, Event};
-use crate::reconciliation::Pass;
+use crate::receipts::PlanFrom;
+use crate::reconciliation::{Pass, ShardStep};
 use crate::region::{excerpt, one_line};
 use crate::{Region, Timestamp};
 
@@ -127,11 +128,18 @@ pub enum Action {
     /// Look at every store both ways now, and say what speaks against a planned move.
     Gate,
     /// Compare both receipt buckets and write down what would be done.
-    PlanReceipts,
+    PlanReceipts {
+        /// From what; absent: what the run that is under way is planned from, or a listing.
+        #[serde(default)]
+        from: Option<PlanFrom>,
+    },
     /// Compare both receipt buckets and carry the plan out.
     ApplyReceipts {
         /// Who asks.
         by: String,
+        /// From what; absent: what the run that is under way is planned from, or a listing.
+        #[serde(default)]
+        from: Option<PlanFrom>,
     },
     /// Look at the evidence and at any open incident now.
     Resume,
@@ -238,6 +246,19 @@ pub enum Action {
         /// The last instant; of a file, until when it is complete.
         #[serde(default)]
         to: Option<Timestamp>,
+    },
+    /// One step of a reconciliation of a large file, spread over many invocations by a state machine.
+    Shard {
+        /// Which step.
+        step: ShardStep,
+        /// The key of the file, in this Region's bucket.
+        object: String,
+        /// `sums` and `rows`: which shard, from zero.
+        #[serde(default)]
+        shard: Option<u32>,
+        /// `plan`: into how many slices each settlement date is cut.
+        #[serde(default)]
+        slices: Option<u32>,
     },
 }
 
@@ -359,14 +380,15 @@ fn manual(mut value: Value) -> Result<Trigger, TriggerError> {
         | Action::Retry { by, .. }
         | Action::Close { by, .. }
         | Action::Ack { by, .. }
-        | Action::ApplyReceipts { by } => Some(by),
+        | Action::ApplyReceipts { by, .. } => Some(by),
         Action::Status
         | Action::Observe { .. }
         | Action::Verify
         | Action::Gate
-        | Action::PlanReceipts
+        | Action::PlanReceipts { .. }
         | Action::Resume
         | Action::Rehearse
+        | Action::Shard { .. }
         | Action::Reconcile { .. } => None,
     };
     if by.is_some_and(|by| by.trim().is_empty() || by.contains('<')) {

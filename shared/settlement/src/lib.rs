@@ -10,6 +10,7 @@ pub mod policy;
 pub mod record;
 pub mod report;
 mod run;
+pub mod shard;
 
 pub use engine::row::{Fingerprinter, Row};
 pub use engine::sketch::{Dirty, Sketch};

@@ -275,6 +275,8 @@ impl From<&Attempt> for Record {
         record.amount_minor = attempt.amount_minor;
         record.currency = attempt.currency;
         record.at = Some(attempt.at);
+        // An attempt is of no provider's batch; its Region stands there.
+        attempt.region.as_str().clone_into(&mut record.batch);
         record
     }
 }

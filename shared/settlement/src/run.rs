@@ -11,11 +11,11 @@ use holdfast_domain::attempt::Attempt;
 use self::gather::Gathered;
 pub use self::source::{Seekable, Source, Streamed};
 use crate::engine::marks::Marks;
-use crate::engine::sketch::BUCKET_BITS;
+use crate::engine::sketch::{BUCKET_BITS, Dirty};
 use crate::format::{Finding, FormatError};
 use crate::matching::{Matched, fold, settle};
 use crate::policy::Policy;
-use crate::record::{Position, Side};
+use crate::record::{Position, Record, Side};
 use crate::report::{Presence, Report, Resume, Settlement, SourceSummary, Tally, conserve};
 
 /// How the two sides are compared.
@@ -118,6 +118,19 @@ pub enum RunError {
     TooManySources(usize),
 }
 
+/// What was picked out of shards, and what was not.
+#[derive(Clone, Copy)]
+pub(crate) struct OfShards<'a> {
+    /// Of references whose buckets cancelled, not every row is among those picked.
+    pub(crate) dirty: &'a Dirty,
+    /// So many sources are picked rows; the others are whole.
+    pub(crate) sources: usize,
+    /// Rows of the network that were not picked.
+    pub(crate) clean_pairs: u64,
+    /// Attempts that were not picked.
+    pub(crate) clean_attempts: u64,
+}
+
 /// A reconciliation of attempts, ledger and network.
 pub struct Reconciliation<'a> {
     policy: Policy,
@@ -125,6 +138,8 @@ pub struct Reconciliation<'a> {
     limits: Limits,
     sources: Vec<(Side, Box<dyn Source + 'a>)>,
     attempts: Vec<Attempt>,
+    folded: Vec<Record>,
+    narrowed: Option<OfShards<'a>>,
     settled_before: Vec<(u128, String)>,
 }
 
@@ -138,6 +153,8 @@ impl<'a> Reconciliation<'a> {
             limits: Limits::default(),
             sources: Vec::new(),
             attempts: Vec::new(),
+            folded: Vec::new(),
+            narrowed: None,
             settled_before: Vec::new(),
         }
     }
@@ -177,6 +194,18 @@ impl<'a> Reconciliation<'a> {
         self
     }
 
+    /// The sources are what was picked out of shards.
+    pub(crate) fn of_shards(mut self, narrowed: OfShards<'a>) -> Self {
+        self.narrowed = Some(narrowed);
+        self
+    }
+
+    /// Adds attempts that are folded already.
+    pub(crate) fn folded_attempts(mut self, attempts: Vec<Record>) -> Self {
+        self.folded = attempts;
+        self
+    }
+
     /// Names a file of an earlier run by its digest, so that it is not settled twice.
     #[must_use]
     pub fn settled_before(mut self, digest: u128, name: &str) -> Self {
@@ -184,20 +213,30 @@ impl<'a> Reconciliation<'a> {
         self
     }
 
+    /// Folded, and those of one key beside each other.
+    fn all_attempts(&self) -> Vec<Record> {
+        let mut attempts = fold(&self.attempts);
+        attempts.extend_from_slice(&self.folded);
+        attempts.sort_by(|a, b| a.merchant_ref.cmp(&b.merchant_ref));
+        attempts
+    }
+
     /// Runs. `progress` is asked at every source's begin and every 65,536 rows.
     pub fn run(&self, progress: &mut dyn FnMut(Progress<'_>) -> Go) -> Result<Report, RunError> {
         if self.sources.len() > 65_000 {
             return Err(RunError::TooManySources(self.sources.len()));
         }
-        let gathered = gather::gather(self, Marks::new(fold(&self.attempts)), progress)?;
+        let gathered = gather::gather(self, Marks::new(self.all_attempts()), progress)?;
         Ok(match gathered {
             Gathered::Stopped { why, resume } => Report::Unknown { why, resume },
             Gathered::All(all) => {
                 let matched = settle(&all.open, &self.policy);
+                let left_out = self.narrowed.map_or((0, 0), |of| (of.clean_pairs, of.clean_attempts));
+                let (pairs, attempts) = left_out;
                 let has_network = self.policy.network_complete_until.is_some();
                 Report::Complete(Settlement {
                     conservation: conserve(&all.tally, &matched.breaks, has_network),
-                    presence: presence(&matched, all.clean_pairs, all.clean_attempts),
+                    presence: presence(&matched, all.clean_pairs + pairs, all.clean_attempts + attempts),
                     breaks: matched.breaks,
                     sources: all.sources,
                     findings: all.findings,

@@ -164,13 +164,14 @@ pub fn deploy(setup: &Setup) -> Deployment {
     }
     deploy_route53_alarm(&world);
     let network = CardNetwork::default();
+    let list = setup.reconcilers.then_some((TABLE, CLUSTER));
     let services = DATA_REGIONS.map(|region| {
         let lease = WriterLease::keep(&world, region, TABLE, CLUSTER, setup.primary);
         let short_cut = match setup.bug {
             Some(InstallationBug::Payments(short_cut)) => Some(short_cut),
             Some(InstallationBug::FenceRowsSkipped | InstallationBug::PromoterNotScheduled) | None => None,
         };
-        (region, PaymentsService::start(&world, region, lease, network.clone(), short_cut))
+        (region, PaymentsService::start(&world, region, lease, network.clone(), short_cut, list))
     });
     let (history, reads) = (History::default(), Reads::default());
     for (near, currency) in [(Region::DUBLIN, "EUR"), (Region::LONDON, "GBP")] {

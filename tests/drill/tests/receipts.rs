@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use drill::deployment::example_config;
+use drill::deployment::{REGIONS, TABLE, example_config};
 use holdfast_aws::metrics::Metrics;
 use holdfast_aws::{Failure, Invocation, Startup};
 use holdfast_domain::Timestamp;
-use holdfast_domain::receipts::Conflicts;
+use holdfast_domain::receipts::{ApplyLease, Conflicts};
 use holdfast_payments::service::bucket;
+use holdfast_world::dynamodb::{Mode, create_table};
 use holdfast_world::fault::{CallEffect, CallFault, CallMatch};
 use holdfast_world::s3::{self, About, Rule};
 use holdfast_world::{Caller, Region, World, WorldConfig};
@@ -29,6 +30,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 fn world(seed: u64) -> World {
     let world = World::new(&WorldConfig { seed, start: "2026-11-24T14:00:00Z".parse().unwrap() });
+    create_table(&world, TABLE, Mode::Mrsc(REGIONS), "pk", Some("sk"));
     for region in SIDES {
         s3::create_bucket(&world, bucket(region), region);
     }
@@ -246,6 +248,29 @@ fn what_is_written_while_it_runs_is_not_written_over() {
         let answer = invoke(&startup, APPLY).await.unwrap();
         assert_eq!((&answer["summary"]["done"], &answer["summary"]["moved_on"]), (&0.into(), &1.into()), "{answer}");
         assert_eq!(view(&world, Region::LONDON)["r/a"], "ours");
+    });
+}
+
+/// Both Regions are asked at once, or one is asked while the other's invocation is cut off and may still be at work.
+#[test]
+fn two_regions_do_not_apply_at_once() {
+    runtime().block_on(async {
+        let world = outage().await;
+        tokio::time::sleep(LATER).await;
+        let london = startup(&world, Conflicts::Report);
+        let coordination = london.coordination();
+        let until = london.now().checked_add(Duration::from_secs(600)).unwrap();
+        let dublin = holdfast_domain::Region::new("eu-west-1").unwrap();
+        let lease = ApplyLease::taken(None, "another", &dublin, until, london.now()).unwrap();
+        coordination.save_apply_lease(&lease).await.unwrap();
+        let before: usize = SIDES.map(|side| versions(&world, side)).iter().sum();
+        let failure = invoke(&london, APPLY).await.unwrap_err();
+        assert!(failure.to_string().contains("receipts are being applied from eu-west-1 until"), "{failure}");
+        assert_eq!(SIDES.map(|side| versions(&world, side)).iter().sum::<usize>(), before);
+        assert_eq!(classes(&invoke(&london, PLAN).await.unwrap()), AFTER_AN_OUTAGE, "a plan holds nobody up");
+        // Its invocation is over: whatever became of it, it is gone.
+        tokio::time::sleep(Duration::from_secs(601)).await;
+        assert_eq!(invoke(&london, APPLY).await.unwrap()["summary"]["done"], 5);
     });
 }
 

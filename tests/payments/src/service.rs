@@ -51,6 +51,8 @@ pub struct PaymentsService {
     trouble: Arc<Mutex<Trouble>>,
     short_cut: Option<ShortCut>,
     first_address: Arc<Mutex<Option<Region>>>,
+    /// Coordination table and global cluster; absent where nobody lists attempts in doubt.
+    in_doubt_list: Option<(&'static str, &'static str)>,
 }
 
 /// What scenarios break.
@@ -88,13 +90,18 @@ enum Refusal {
     /// The request is no payment.
     BadRequest(String),
     /// The same key is being worked on, or its outcome is not known.
-    InDoubt,
+    InDoubt {
+        /// When it is worth asking again, where the list of attempts in doubt says so.
+        retry_after: Option<String>,
+    },
     /// Not now.
     Unavailable(&'static str),
 }
 
 impl PaymentsService {
     /// Starts the service of a Region and puts it behind `https://<region>.payments.example.com`.
+    ///
+    /// `in_doubt_list` is the coordination table and the global cluster, where reconcile-ledger lists attempts in doubt.
     #[must_use]
     pub fn start(
         world: &World,
@@ -102,6 +109,7 @@ impl PaymentsService {
         lease: WriterLease,
         network: CardNetwork,
         short_cut: Option<ShortCut>,
+        in_doubt_list: Option<(&'static str, &'static str)>,
     ) -> Self {
         let service = Self {
             world: world.clone(),
@@ -112,6 +120,7 @@ impl PaymentsService {
             trouble: Arc::default(),
             short_cut,
             first_address: Arc::default(),
+            in_doubt_list,
         };
         let handler = service.clone();
         world.serve_host(
@@ -158,7 +167,9 @@ impl PaymentsService {
             ("POST", "/payments") => match self.pay(request.body()).await {
                 Ok(reference) => respond(201, &json!({"network_reference": reference})),
                 Err(Refusal::BadRequest(why)) => respond(400, &json!({"error": why})),
-                Err(Refusal::InDoubt) => respond(409, &json!({"error": "in doubt, retry later"})),
+                Err(Refusal::InDoubt { retry_after }) => {
+                    respond(409, &json!({"error": "in doubt, retry later", "retry_after": retry_after}))
+                }
                 Err(Refusal::Unavailable(why)) => respond(503, &json!({"error": why})),
             },
             _ => respond(404, &json!({"error": "POST /payments, GET /healthz, GET /writez"})),
@@ -233,10 +244,26 @@ impl PaymentsService {
             Err(_) if self.short_cut == Some(ShortCut::ChargedAgain) => Ok(None),
             Err(error) if error.code == "ConditionalCheckFailedException" => match self.outcome(payment).await? {
                 Some(outcome) => Ok(Some(outcome)),
-                None => Err(Refusal::InDoubt),
+                None => self.in_doubt(payment).await,
             },
             Err(_) => Err(Refusal::Unavailable("the attempts table takes no writes")),
         }
+    }
+
+    /// Begun before, and nobody here knows how it ended: what the list of attempts in doubt says. It is charged again only
+    /// where the card network's file has shown that it never was.
+    async fn in_doubt(&self, payment: &PaymentRequest) -> Result<Option<ChargeOutcome>, Refusal> {
+        let Some((table, cluster)) = self.in_doubt_list else { return Err(Refusal::InDoubt { retry_after: None }) };
+        let key = item(json!({"pk": {"S": format!("in-doubt#{cluster}")}, "sk": {"S": payment.key}}));
+        let Ok(found) = self.table(|world| dynamodb::get(world, self.region, table, &key)).await? else {
+            return Err(Refusal::Unavailable("the list of attempts in doubt cannot be read"));
+        };
+        let body = found.as_ref().and_then(|entry| entry.get("body")).and_then(text).unwrap_or_default();
+        let entry: Value = serde_json::from_str(body).unwrap_or_default();
+        if entry["settled"] == "never_charged" {
+            return Ok(None);
+        }
+        Err(Refusal::InDoubt { retry_after: entry["retry_after"].as_str().map(str::to_owned) })
     }
 
     /// What the card network said of an earlier try.

@@ -12,7 +12,9 @@ use md5::{Digest as _, Md5};
 use crate::region::Region;
 use crate::world::World;
 
+pub mod batch;
 mod front;
+pub mod inventory;
 mod list;
 mod upload;
 mod xml;
@@ -26,6 +28,9 @@ pub(crate) struct S3 {
     paused: BTreeSet<(String, String)>,
     versions: u64,
     uploads: BTreeMap<String, upload::Upload>,
+    batch: batch::Jobs,
+    /// Bucket, key and version of what was deleted for good: Batch Replication does not bring it back.
+    erased: BTreeSet<(String, String, String)>,
 }
 
 struct Bucket {
@@ -159,15 +164,18 @@ pub fn delete_object(world: &World, bucket: &str, key: &str) -> Result<String, F
 }
 
 /// Deletes one version for good: it is never replicated, and leaves no marker. Whether there was one.
-pub fn erase_version(world: &World, bucket: &str, key: &str, version: &str) -> bool {
+pub fn erase_version(world: &World, name: &str, key: &str, version: &str) -> bool {
     let mut state = world.state();
-    let Ok(bucket) = state.s3.bucket(bucket) else { return false };
+    let Ok(bucket) = state.s3.bucket(name) else { return false };
     let Some(versions) = bucket.objects.get_mut(key) else { return false };
     let before = versions.len();
     versions.retain(|it| it.id != version);
     let erased = versions.len() < before;
     if versions.is_empty() {
         bucket.objects.remove(key);
+    }
+    if erased {
+        state.s3.erased.insert((name.to_owned(), key.to_owned(), version.to_owned()));
     }
     erased
 }
@@ -194,6 +202,18 @@ fn no_such_bucket(name: &str) -> Fault {
 impl S3 {
     fn bucket(&mut self, name: &str) -> Result<&mut Bucket, Fault> {
         self.buckets.get_mut(name).ok_or_else(|| no_such_bucket(name))
+    }
+
+    /// A replica takes its place among the versions of its key; one that is there already is there once.
+    fn arrive(&mut self, bucket: &str, key: &str, replica: Version) {
+        let Ok(destination) = self.bucket(bucket) else { return };
+        let versions = destination.objects.entry(key.to_owned()).or_default();
+        if versions.iter().any(|known| known.id == replica.id) {
+            return;
+        }
+        // Which of two Regions' versions is current is not documented; by creation time is this world's guess.
+        let place = versions.partition_point(|known| known.created <= replica.created);
+        versions.insert(place, replica);
     }
 }
 
@@ -263,12 +283,9 @@ fn replicate(world: &World, bucket: String, key: String, version: String) {
                 Some(found.clone())
             });
             failed = rule.broken;
-            if let (Some(found), false, Ok(destination)) = (found, rule.broken, state.s3.bucket(rule.destination)) {
+            if let (Some(found), false) = (found, rule.broken) {
                 let replica = Version { status: found.body.as_ref().map(|_| "REPLICA"), ..found };
-                let versions = destination.objects.entry(key.clone()).or_default();
-                // Which of two Regions' versions is current is not documented; by creation time is this world's guess.
-                let place = versions.partition_point(|known| known.created <= replica.created);
-                versions.insert(place, replica);
+                state.s3.arrive(rule.destination, &key, replica);
             }
             false
         }

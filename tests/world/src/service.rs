@@ -42,6 +42,10 @@ pub(crate) fn of_host(host: &str) -> Option<(Service, Region)> {
     if let Some((_, region)) = name.split_once(".s3.") {
         return Some((Service::S3, Region::named(region)?));
     }
+    // S3 Batch Operations, such as `123456789012.s3-control.eu-west-2`.
+    if let Some((_, region)) = name.split_once(".s3-control.") {
+        return Some((Service::S3, Region::named(region)?));
+    }
     let (prefix, rest) = name.split_once('.')?;
     Some((Service::named(prefix)?, Region::named(rest)?))
 }

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use holdfast_domain::reconciliation::{FileRecord, InDoubt, RunRecord};
+use holdfast_domain::reconciliation::{FileRecord, InDoubt, Payout, RunRecord};
+use serde::de::DeserializeOwned;
 
 use super::{Condition, Coordination, CoordinationError, body};
 
@@ -16,7 +17,21 @@ const PAGES_MAX: usize = 20;
 impl Coordination {
     /// The whole list of attempts in doubt, settled ones too.
     pub async fn in_doubt(&self) -> Result<Vec<InDoubt>, CoordinationError> {
-        let key = self.in_doubt_key();
+        self.all_of(self.in_doubt_key()).await
+    }
+
+    /// Every payout that a provider's file has told of, arrived ones too.
+    pub async fn payouts(&self) -> Result<Vec<Payout>, CoordinationError> {
+        self.all_of(self.payout_key()).await
+    }
+
+    /// Remembers a payout, or that it has arrived; `payout.version` must be one above the version that was read.
+    pub async fn save_payout(&self, payout: &Payout) -> Result<(), CoordinationError> {
+        let condition = Condition::Version(payout.version.saturating_sub(1));
+        self.put(&self.payout_key(), &payout.name(), payout, payout.version, condition).await
+    }
+
+    async fn all_of<T: DeserializeOwned>(&self, key: String) -> Result<Vec<T>, CoordinationError> {
         let mut listed = Vec::new();
         let mut next: Option<HashMap<String, AttributeValue>> = None;
         for _ in 0..PAGES_MAX {
@@ -83,6 +98,9 @@ impl Coordination {
         self.put(&self.clearing_file_key(), &record.digest, record, record.version, condition).await
     }
 
+    fn payout_key(&self) -> String {
+        format!("payout#{}", self.cluster)
+    }
     fn in_doubt_key(&self) -> String {
         format!("in-doubt#{}", self.cluster)
     }

@@ -67,6 +67,8 @@ mod tests {
             took_ms: 1,
             pages: 1,
             lines: "bucket/holdfast/".into(),
+            lists: None,
+            jobs: Vec::new(),
         };
         let page = reconciled(&summary, "c");
         assert_eq!(page.map(|page| page.headline).as_deref(), expected);

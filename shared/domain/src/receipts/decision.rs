@@ -82,7 +82,9 @@ impl Judge<'_> {
         match &head.content {
             // Deleted here and absent there: nothing is current on either side.
             None => Ok(Verdict::InSync),
-            Some(content) => self.send(side, head, content, Over::Nothing, Reason::OnlyThere, false),
+            Some(content) => {
+                self.send(side, head, content, Over::Nothing { over_marker: None }, Reason::OnlyThere, false)
+            }
         }
     }
 
@@ -129,7 +131,7 @@ impl Judge<'_> {
         }
         if object.modified > marker.modified {
             let reason = Reason::WrittenAfterDelete;
-            return self.send(object_on, object, content, Over::Nothing, reason, object_is_known);
+            return self.send(object_on, object, content, over(marker), reason, object_is_known);
         }
         // Listings know whole seconds; which came first within one cannot be learned.
         let (dublin, london) = match marker_on {
@@ -283,7 +285,7 @@ enum Unseen {
 
 fn over(current: &Version) -> Over {
     match &current.content {
-        None => Over::Nothing,
+        None => Over::Nothing { over_marker: Some(current.id.clone()) },
         Some(content) => Over::Object { over_version: current.id.clone(), over_etag: content.etag.clone() },
     }
 }

@@ -5,8 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Class, Verdict};
-use crate::{Region, Timestamp};
+use super::{Class, Job, Verdict};
+use crate::{Region, Timestamp, age};
+
+/// Jobs that the summary names; it must fit a screen.
+const JOBS_SHOWN: usize = 6;
 
 /// One line of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +86,23 @@ pub enum State {
     Applied,
 }
 
+/// The inventories that a run was planned from, and when each was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lists {
+    /// Of Dublin's bucket.
+    pub dublin: Timestamp,
+    /// Of London's bucket.
+    pub london: Timestamp,
+}
+
+impl Lists {
+    /// What the plan is as old as.
+    #[must_use]
+    pub fn as_of(&self) -> Timestamp {
+        self.dublin.min(self.london)
+    }
+}
+
 /// What a run has found and done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
@@ -108,6 +128,12 @@ pub struct Summary {
     pub pages: u64,
     /// Where its lines are: bucket and prefix.
     pub lines: String,
+    /// What it was planned from, where that was not a listing of the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lists: Option<Lists>,
+    /// What was given to S3 Batch Replication.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<Job>,
 }
 
 impl Summary {
@@ -138,6 +164,16 @@ impl fmt::Display for Summary {
         if self.state == State::Applied || self.done > 0 {
             let refused = self.refused.values().fold(0_u64, |sum, number| sum.saturating_add(*number));
             writeln!(f, "  {} done, {} had moved on, {refused} refused {:?}", self.done, self.moved_on, self.refused)?;
+        }
+        for job in self.jobs.iter().take(JOBS_SHOWN) {
+            writeln!(f, "  {job}")?;
+        }
+        if let Some(more) = self.jobs.len().checked_sub(JOBS_SHOWN).filter(|more| *more > 0) {
+            writeln!(f, "  and {more} more jobs")?;
+        }
+        if let Some(lists) = &self.lists {
+            let minutes = age(lists.as_of(), self.began).as_secs() / 60;
+            writeln!(f, "  planned from inventories of {:.0}, {minutes} minutes before it began", lists.as_of())?;
         }
         write!(f, "  lines: {}", self.lines)
     }

@@ -333,6 +333,8 @@ fn a_summary_fits_a_screen_and_an_unfinished_one_is_never_clean() {
         took_ms: 500,
         pages: 2,
         lines: "bucket/holdfast/reconcile/r1/".into(),
+        lists: None,
+        jobs: Vec::new(),
     };
     assert!(summary.is_clean());
     summary.state = State::Unfinished;

@@ -11,7 +11,11 @@ use super::Side;
 #[serde(tag = "over", rename_all = "snake_case")]
 pub enum Over {
     /// No current object: nothing, or a delete marker.
-    Nothing,
+    Nothing {
+        /// The delete marker that is current; a later one means a later delete, which the write must not undo.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        over_marker: Option<String>,
+    },
     /// This object, which stays under its version id.
     Object {
         /// Its version id.
@@ -233,6 +237,21 @@ impl Verdict {
             | Self::Uncheckable { bytes, .. }
             | Self::Erased { bytes, .. }
             | Self::Failed { bytes, .. } => *bytes,
+        }
+    }
+
+    /// The copy that it asks for.
+    #[must_use]
+    pub fn copy(&self) -> Option<&Copy> {
+        match self {
+            Self::CopyToDublin(copy) | Self::CopyToLondon(copy) => Some(copy),
+            Self::InSync
+            | Self::Pending { .. }
+            | Self::DeletePropagates(_)
+            | Self::Conflict { .. }
+            | Self::Uncheckable { .. }
+            | Self::Erased { .. }
+            | Self::Failed { .. } => None,
         }
     }
 

@@ -143,6 +143,26 @@ impl Sketch {
         true
     }
 
+    /// Both tables one after the other.
+    pub(crate) fn tables(&mut self) -> Vec<u64> {
+        let mut tables = self.by_event.settled().clone();
+        tables.extend_from_slice(self.by_key.settled());
+        tables
+    }
+
+    /// From both tables; `None` where they have no size that a sketch has.
+    pub(crate) fn of_tables(tables: &[u64]) -> Option<Self> {
+        let (by_event, by_key) = tables.split_at(tables.len() / 2);
+        let bits = by_event.len().checked_ilog2()?;
+        let mut sketch = Self::new(bits);
+        if by_event.len() != by_key.len() || sketch.by_event.sums.len() != by_event.len() {
+            return None;
+        }
+        sketch.by_event.sums.copy_from_slice(by_event);
+        sketch.by_key.sums.copy_from_slice(by_key);
+        Some(sketch)
+    }
+
     /// What did not cancel.
     #[must_use]
     pub fn finish(mut self) -> Dirty {
@@ -151,6 +171,23 @@ impl Sketch {
 }
 
 impl Dirty {
+    /// The size, and both sets one after the other.
+    pub(crate) fn tables(&self) -> Vec<u64> {
+        let mut tables = vec![u64::from(self.bits)];
+        tables.extend_from_slice(&self.by_event.bits);
+        tables.extend_from_slice(&self.by_key.bits);
+        tables
+    }
+
+    /// From what [`Self::tables`] gave.
+    pub(crate) fn of_tables(tables: &[u64]) -> Option<Self> {
+        let (bits, sets) = tables.split_first()?;
+        let bits = u32::try_from(*bits).ok().filter(|bits| (4..=28).contains(bits))?;
+        let (by_event, by_key) = sets.split_at(sets.len() / 2);
+        let words = (1_usize << bits).div_ceil(64);
+        let set = |of: &[u64]| (of.len() == words).then(|| Buckets { bits: of.to_vec() });
+        Some(Self { bits, by_event: set(by_event)?, by_key: set(by_key)? })
+    }
     /// Buckets that did not cancel, in percent of all, of the table that has more of them; rounded up.
     #[must_use]
     pub fn percent(&self) -> u64 {

@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use holdfast_domain::money::Currency;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Action, Break};
 use crate::policy::Scope;
 use crate::record::{Record, Side};
 
 /// Sums per side and currency, added up while rows are read and never from what was matched.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     rows: Vec<Sums>,
     network_rows: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Sums {
     currency: Currency,
     ledger: i128,
@@ -42,6 +42,18 @@ impl Tally {
             (Side::Network, false) => sums.account_network += amount,
             (Side::Attempts, _) => {}
         }
+    }
+
+    /// Adds another part of the same run.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for row in &other.rows {
+            let sums = self.of(row.currency);
+            sums.ledger += row.ledger;
+            sums.network += row.network;
+            sums.account_ledger += row.account_ledger;
+            sums.account_network += row.account_network;
+        }
+        self.network_rows += other.network_rows;
     }
 
     /// Rows of the network that are matched.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{All, Go, Method, Progress, Reconciliation, RunError, resume};
+use super::{All, Go, Method, OfShards, Progress, Reconciliation, RunError, resume};
 use crate::engine::marks::{Hashes, Marks};
 use crate::engine::row::{Fingerprinter, Row};
 use crate::engine::runs::Runs;
-use crate::engine::sketch::Sketch;
+use crate::engine::sketch::{Dirty, Sketch};
 use crate::format::Finding;
 use crate::matching::Open;
 use crate::record::{Position, Record, Side};
@@ -78,6 +78,10 @@ struct Chosen {
 
 impl Reader<'_, '_, '_> {
     fn all(&mut self) -> Result<All, Halt> {
+        if let Some(OfShards { dirty, sources, .. }) = self.run.narrowed {
+            let chosen = self.narrowed(dirty, sources)?;
+            return self.resolve(chosen);
+        }
         let chosen = match (self.run.policy.network_complete_until, self.run.method) {
             (None, _) => self.ledger_only()?,
             (Some(_), Method::Sort) => self.sorted()?,
@@ -238,6 +242,23 @@ impl Reader<'_, '_, '_> {
         let beside = self.beside(&residue);
         kept.retain(|row| beside.wants(row));
         Ok(Some(Chosen { residue, matched: kept, attempts: beside.attempts }))
+    }
+
+    /// What shards have picked out: a reference whose bucket cancelled may have partners that were not picked.
+    fn narrowed(&mut self, dirty: &Dirty, sources: usize) -> Result<Chosen, Halt> {
+        let mut kept: Vec<Row> = Vec::new();
+        self.pass(&[Side::Ledger, Side::Network], |row, _| {
+            kept.push(*row);
+            Ok(())
+        })?;
+        kept.sort_unstable_by_key(Row::print);
+        let mut groups = Groups::new(self.run, self.run.limits.residue_rows_max);
+        let is_whole = |row: &Row| dirty.has_event(row) || usize::from(row.source()) >= sources;
+        kept.iter().for_each(|row| groups.push(row, is_whole(row)));
+        let residue = groups.finish()?;
+        let beside = self.beside(&residue);
+        kept.retain(|row| beside.wants(row));
+        Ok(Chosen { residue, matched: kept, attempts: beside.attempts })
     }
 
     /// What stands beside the residue and the attempts that are open.

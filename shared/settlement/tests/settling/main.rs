@@ -5,5 +5,6 @@ mod common;
 mod golden;
 mod oracle;
 mod run;
+mod shards;
 mod told;
 mod worlds;

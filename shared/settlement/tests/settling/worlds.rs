@@ -38,7 +38,7 @@ fn marks() -> impl Strategy<Value = Attempt> {
 }
 
 /// Sides that mostly agree: the ledger, and what of it the network has as well.
-fn world() -> impl Strategy<Value = World> {
+pub(crate) fn world() -> impl Strategy<Value = World> {
     let booked = prop::collection::vec((rows(Side::Ledger), any::<bool>()), 0..8);
     let more = prop::collection::vec(rows(Side::Network), 0..6);
     (booked, more, prop::collection::vec(marks(), 0..5)).prop_map(|(booked, more, attempts)| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{About, Fault, Version, erase_version, fault, list, put, upload, xml};
+use super::{About, Fault, Version, batch, erase_version, fault, list, put, upload, xml};
 use crate::region::Region;
 use crate::service::respond;
 use crate::world::World;
@@ -114,6 +114,9 @@ pub(crate) fn error_body(code: &str, message: &str) -> String {
 
 /// The operation's name, from method, path, query and the copy source.
 pub(crate) fn operation(request: &http::Request<Bytes>) -> &'static str {
+    if batch::is_control(request) {
+        return batch::operation(request);
+    }
     let (_, key) = place(request);
     let query = query(request);
     let asks = |name: &str| query.contains_key(name);
@@ -139,6 +142,9 @@ pub(crate) fn operation(request: &http::Request<Bytes>) -> &'static str {
 pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) -> http::Response<Bytes> {
     let (bucket, key) = place(request);
     let asked = Asked { world, bucket, key, query: query(request), request };
+    if batch::is_control(request) {
+        return batch::handle(&asked, at);
+    }
     match answer(&asked, at) {
         Ok(response) => response,
         Err(Fault { status, code, message }) => {
@@ -243,6 +249,16 @@ fn show(asked: &Asked<'_>) -> Result<http::Response<Bytes>, Fault> {
         let headers = [("x-amz-delete-marker", "true"), ("x-amz-version-id", found.id.as_str())];
         return with_headers(respond(status, "application/xml", text), &headers);
     };
+    let range = asked.header("range").and_then(|range| range.strip_prefix("bytes=")).and_then(|it| it.split_once('-'));
+    let range = range.map(|(from, to)| (from.parse::<usize>().ok(), to.parse::<usize>().ok()));
+    let (code, body, place) = match range {
+        None => (200, body, None),
+        Some((Some(from), to)) if from < body.len() => {
+            let to = to.unwrap_or(usize::MAX).min(body.len() - 1);
+            (206, body.slice(from..=to.max(from)), Some(format!("bytes {from}-{to}/{}", body.len())))
+        }
+        Some(_) => return Err(fault(416, "InvalidRange", "The requested range is not satisfiable")),
+    };
     let length = body.len().to_string();
     let sent = if head { Bytes::new() } else { body };
     let mut headers = vec![
@@ -251,6 +267,7 @@ fn show(asked: &Asked<'_>) -> Result<http::Response<Bytes>, Fault> {
         ("etag".to_owned(), etag),
         ("content-length".to_owned(), length),
     ];
+    headers.extend(place.map(|place| ("content-range".to_owned(), place)));
     headers.extend(status.map(|status| ("x-amz-replication-status".to_owned(), status.to_owned())));
     if let Some(key) = about.kms {
         headers.push(("x-amz-server-side-encryption".to_owned(), "aws:kms".to_owned()));
@@ -265,7 +282,7 @@ fn show(asked: &Asked<'_>) -> Result<http::Response<Bytes>, Fault> {
     }
     headers.extend(about.headers);
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    with_headers(respond(200, "binary/octet-stream", sent), &headers)
+    with_headers(respond(code, "binary/octet-stream", sent), &headers)
 }
 
 fn with_headers(mut response: http::Response<Bytes>, headers: &[(&str, &str)]) -> Result<http::Response<Bytes>, Fault> {

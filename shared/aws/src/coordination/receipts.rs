@@ -1,0 +1,33 @@
+//! Who applies receipts: one item for the whole installation.
+
+use holdfast_domain::receipts::ApplyLease;
+
+use super::{Condition, Coordination, CoordinationError};
+
+impl Coordination {
+    /// Who applies, if anybody ever has.
+    pub async fn apply_lease(&self) -> Result<Option<ApplyLease>, CoordinationError> {
+        self.read(&self.receipts_key(), "apply").await
+    }
+
+    /// Takes the lease or gives it back; `lease.version` must be one above the version that was read.
+    ///
+    /// An answer that got lost is looked up, so `Ok` and `Conflict` are both certain.
+    pub async fn save_apply_lease(&self, lease: &ApplyLease) -> Result<(), CoordinationError> {
+        let condition = Condition::Version(lease.version.saturating_sub(1));
+        match self.put(&self.receipts_key(), "apply", lease, lease.version, condition).await {
+            Ok(()) => Ok(()),
+            Err(first) => match self.apply_lease().await {
+                Ok(Some(stored)) if stored == *lease => Ok(()),
+                Ok(Some(stored)) if stored.version >= lease.version => {
+                    Err(CoordinationError::Conflict { item: self.receipts_key() })
+                }
+                Ok(_) | Err(_) => Err(first),
+            },
+        }
+    }
+
+    fn receipts_key(&self) -> String {
+        format!("receipts#{}", self.cluster)
+    }
+}
