@@ -26,10 +26,10 @@ BENCH = $(or $(CARGO_TARGET_DIR),target)/campaign
 drill:
 	$(CARGO) run --quiet -p drill -- $(SCENARIO) --seed $(SEED)
 
-test: postgresql
+test: postgresql chromium
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(if $(wildcard $(PG_CTL)),,HOLDFAST_WITHOUT_POSTGRESQL=1) $(CARGO) test --workspace --locked
+	$(if $(wildcard $(PG_CTL)),,HOLDFAST_WITHOUT_POSTGRESQL=1) $(if $(CHROMIUM),,HOLDFAST_WITHOUT_CHROMIUM=1) $(CARGO) test --workspace --locked
 
 # Where `make postgresql` and the tests find it. Without it they say so and pass over.
 PG_CTL = $(firstword $(shell command -v pg_ctl) $(wildcard /usr/lib/postgresql/*/bin/pg_ctl))
@@ -39,6 +39,15 @@ postgresql:
 	@command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 \
 	  || { command -v apt-get >/dev/null && (apt-get update; apt-get install --yes --no-install-recommends postgresql) >/dev/null 2>&1; } \
 	  || echo "PostgreSQL is missing and could not be installed: the tests against a real server are passed over; try: apt-get install postgresql" >&2
+
+# The report is tested in a real browser. Without it those tests say so and pass over.
+CHROMIUM = $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || { command -v apt-get >/dev/null && (apt-get update; apt-get install --yes --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1; } \
+	  || echo "Chromium is missing and could not be installed: the report's tests in a browser are passed over; try: apt-get install chromium" >&2
 
 # The campaign profile is a release that builds in minutes and catches panics.
 campaign:

@@ -1,18 +1,20 @@
 //! What came of a run, from the clients' history and the final stores, not from what the functions say of themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use holdfast_domain::config::Config;
 use holdfast_domain::incident::{ClusterState, Phase};
 use holdfast_domain::money::{Currency, Totals};
 use holdfast_payments::history::{Operation, Told};
 use holdfast_payments::lease::LEASE;
 use holdfast_payments::service::ATTEMPTS_TABLE;
+use holdfast_report::{Behind, Kind};
 use holdfast_world::aurora;
 use holdfast_world::dynamodb::all_items;
 use holdfast_world::rds::{Accepted, accepted, writer};
 use holdfast_world::sns::Letter;
 use holdfast_world::{RecordedRequest, Region, World};
-use serde::Serialize;
 
 use crate::deployment::{Deployment, Setup, TABLE};
 use crate::scenario::{OUTAGE_AT, Scenario};
@@ -20,44 +22,29 @@ use crate::waterfall::{Waterfall, ms};
 
 mod price;
 
-/// What the run proves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// What was promised held.
-    Valid,
-    /// Something that was promised did not hold.
-    Invalid,
-    /// The run shows neither.
-    Unknown,
-}
-
-/// A payment that a client was told is made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LostPayment {
-    /// The attempt key.
-    pub key: String,
-    /// The card network's reference.
-    pub network_reference: String,
-    /// Minor units.
-    pub amount_minor: i64,
-    /// ISO 4217.
-    pub currency: String,
-    /// When the client was told, in milliseconds after the outage began.
-    pub acknowledged_after_outage_ms: i64,
-    /// Whether the attempts table still has it: without that nobody could know of the loss.
-    pub listed: bool,
-}
+pub use holdfast_report::{Lost as LostPayment, Verdict};
 
 /// Everything worth reporting.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Which scenario.
     pub scenario: &'static str,
+    /// What happens in it, in a sentence.
+    pub about: &'static str,
+    /// On what it was played.
+    pub kind: Kind,
     /// Whether the primary was lost.
     pub outage: bool,
     /// Which seed.
     pub seed: u64,
+    /// The command that plays it again.
+    pub repeat: String,
+    /// How long it was watched.
+    pub length: Duration,
+    /// The configuration that the functions were given.
+    pub config: Config,
+    /// How far the standby was behind, over time.
+    pub replication: Vec<Behind>,
     /// The handle of the world, for traces.
     pub world: World,
     /// What clients were told.
@@ -117,8 +104,14 @@ impl Outcome {
         let waterfall = Waterfall::measure(&world, &state, &operations, &deployment.reads.all(), setup, &booked);
         let mut outcome = Self {
             scenario: scenario.name,
+            about: scenario.about,
+            kind: Kind::Simulated,
             outage: scenario.outage,
             seed,
+            repeat: repeat(scenario, seed, setup),
+            length: world.elapsed(),
+            config: setup.config.clone(),
+            replication: deployment.samples.all(),
             operations,
             state,
             letters: world.inbox(),
@@ -215,6 +208,12 @@ impl Outcome {
             () => Verdict::Invalid,
         }
     }
+}
+
+/// The command that plays it again.
+fn repeat(scenario: &Scenario, seed: u64, setup: &Setup) -> String {
+    let promotion = setup.promotion.as_secs();
+    format!("cargo run -p drill -- {} --seed {seed} --aws-promotion {promotion}", scenario.name)
 }
 
 /// The shared state as it is stored, whatever the network.

@@ -23,6 +23,7 @@ use holdfast_world::sns::topic_arn;
 use holdfast_world::{Region, World, WorldConfig, lambda, s3};
 
 use crate::ledger::WorldLedger;
+use crate::samples::Samples;
 
 /// Both data Regions and the witness.
 pub const REGIONS: [Region; 3] = [Region::DUBLIN, Region::LONDON, Region::FRANKFURT];
@@ -104,6 +105,8 @@ pub struct Deployment {
     pub history: History,
     /// What reading clients got.
     pub reads: Reads,
+    /// How far the standby was behind, over time.
+    pub samples: Samples,
     /// What the card network remembers.
     pub network: CardNetwork,
     /// How far the standby is behind on a normal day.
@@ -166,7 +169,11 @@ pub fn deploy(setup: &Setup) -> Deployment {
             start_readers(&world, near, Duration::from_millis(500), &reads);
         }
     }
-    Deployment { world, history, reads, network, lag: setup.lag, services: services.into_iter().collect() }
+    let samples = Samples::default();
+    if setup.readers {
+        samples.take(&world, &history, setup.primary);
+    }
+    Deployment { world, history, reads, samples, network, lag: setup.lag, services: services.into_iter().collect() }
 }
 
 /// A replication rule that leaves nothing out.

@@ -1,12 +1,12 @@
 //! `drill`: plays a scenario and says what came of it.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use drill::checker::{Outcome, Verdict};
+use drill::checker::Verdict;
 use drill::scenario::{Pace, SCENARIOS, Scenario};
 use drill::{play, report, timeline};
 
@@ -39,6 +39,9 @@ struct Arguments {
     /// Write every figure to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write a report for people to this file: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    html: Option<PathBuf>,
 }
 
 /// The hunt for the night that nobody thought of.
@@ -155,12 +158,15 @@ fn run(arguments: &Arguments) -> Result<Verdict, String> {
     .map_err(|error| error.to_string())?;
     let _ = write!(out, "{}", report::text(&outcome));
     if let Some(file) = &arguments.json {
-        write_json(&outcome, file)?;
+        write(file, &report::json_text(&outcome))?;
+    }
+    if let Some(file) = &arguments.html {
+        let html = holdfast_report::html(&report::json_text(&outcome)).map_err(|error| error.to_string())?;
+        write(file, &html)?;
     }
     Ok(outcome.verdict())
 }
 
-fn write_json(outcome: &Outcome, file: &PathBuf) -> Result<(), String> {
-    let json = serde_json::to_vec_pretty(&report::json(outcome)).map_err(|error| error.to_string())?;
-    std::fs::write(file, json).map_err(|error| format!("{} cannot be written: {error}", file.display()))
+fn write(file: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(file, text).map_err(|error| format!("{} cannot be written: {error}", file.display()))
 }

@@ -8,7 +8,7 @@ use holdfast_world::RecordedRequest;
 use serde_json::{Value, json};
 
 use crate::checker::{Outcome, Verdict};
-use crate::timeline::line;
+use crate::record::record;
 use crate::waterfall::Waterfall;
 
 /// How many lost payments the terminal shows; the JSON has them all.
@@ -103,7 +103,7 @@ fn recovery(waterfall: &Waterfall) -> String {
 }
 
 /// Runs, failures and AWS calls of each function in each Region.
-fn per_function(outcome: &Outcome) -> BTreeMap<(String, String), (usize, usize, usize)> {
+pub(crate) fn per_function(outcome: &Outcome) -> BTreeMap<(String, String), (usize, usize, usize)> {
     let mut counts: BTreeMap<(String, String), (usize, usize, usize)> = BTreeMap::new();
     for invoked in outcome.world.invoked() {
         let count = counts.entry((invoked.function.to_owned(), invoked.region.to_string())).or_default();
@@ -127,15 +127,15 @@ fn functions(outcome: &Outcome) -> String {
     table.to_string()
 }
 
+/// Every figure, as the file has it.
+#[must_use]
+pub fn json_text(outcome: &Outcome) -> String {
+    serde_json::to_string_pretty(&json(outcome)).unwrap_or_default()
+}
+
 /// Every figure.
 #[must_use]
 pub fn json(outcome: &Outcome) -> Value {
-    let functions: Vec<Value> = per_function(outcome)
-        .into_iter()
-        .map(|((function, region), (runs, failed, calls))| {
-            json!({"function": function, "region": region, "runs": runs, "failed": failed, "aws_calls": calls})
-        })
-        .collect();
     let rds: Vec<Value> = outcome
         .requests
         .iter()
@@ -145,27 +145,7 @@ pub fn json(outcome: &Outcome) -> Value {
             json!({"at_ms": crate::waterfall::ms(request.at), "by": &*request.caller.name, "in": request.to.as_str(), "parameters": request.parameters})
         })
         .collect();
-    json!({
-        "scenario": outcome.scenario,
-        "seed": outcome.seed,
-        "verdict": outcome.verdict(),
-        "problems": outcome.problems,
-        "waterfall": outcome.waterfall,
-        "payments": {
-            "requests": outcome.operations.len(),
-            "acknowledged": outcome.operations.iter().filter(|it| matches!(it.told, holdfast_payments::history::Told::Acknowledged { .. })).count(),
-            "lost": outcome.lost,
-            "lost_count": outcome.lost_totals.count,
-            "lost_minor_units": outcome.lost_totals.sums_minor,
-            "charged_twice": outcome.charged_twice,
-        },
-        "incident": outcome.state.incident,
-        "writer": outcome.writer.map(|region| region.as_str()),
-        "rds_mutations": rds,
-        "functions": functions,
-        "pages": outcome.letters.iter().map(|it| json!({
-            "at_ms": crate::waterfall::ms(it.at), "region": it.region.as_str(), "subject": it.subject, "message": it.message
-        })).collect::<Vec<_>>(),
-        "timeline": outcome.world.entries().iter().map(line).collect::<Vec<_>>(),
-    })
+    let mut figures = serde_json::to_value(record(outcome)).unwrap_or_default();
+    figures["rds_mutations"] = Value::Array(rds);
+    figures
 }

@@ -122,6 +122,12 @@ impl World {
         self.0.start.checked_add(self.elapsed()).unwrap_or(Timestamp::MAX)
     }
 
+    /// The true time at the start.
+    #[must_use]
+    pub fn start(&self) -> Timestamp {
+        self.0.start
+    }
+
     /// What a Region's clocks show.
     #[must_use]
     pub fn clock(&self, region: Region) -> Timestamp {
