@@ -10,6 +10,7 @@ use drill::checker::Verdict;
 use drill::scenario::{Pace, SCENARIOS, Scenario};
 use drill::{play, report, timeline};
 
+mod again;
 mod hunt;
 
 /// Plays an outage against Holdfast and says with numbers what came of it.
@@ -71,6 +72,14 @@ enum Hunt {
         #[arg(long)]
         bug: Option<String>,
     },
+    /// Makes the decisions of an incident again, offline, from the facts that were stored with it.
+    ReplayIncident {
+        /// What `--json` wrote, or the body of an incident's or the cluster's item in the coordination table.
+        file: PathBuf,
+        /// A policy as TOML or JSON: what it leaves out stays as it was. Without it the decisions must be the same.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+    },
     /// Plants each deliberate bug and counts the seeds until the campaign finds it.
     Bugs {
         /// Name them and end.
@@ -120,6 +129,7 @@ fn run(arguments: &Arguments) -> Result<Verdict, String> {
     match &arguments.hunt {
         Some(Hunt::Campaign { seeds, from, threads }) => return hunt::campaign(*from, *seeds, *threads),
         Some(Hunt::Replay { seed, shrink, bug }) => return hunt::replay(*seed, *shrink, bug.as_deref()),
+        Some(Hunt::ReplayIncident { file, policy }) => return again::replay(file, policy.as_deref()),
         Some(Hunt::Bugs { list: true, .. }) => return hunt::list_bugs(),
         Some(Hunt::Bugs { seeds, markdown, .. }) => return hunt::bugs(*seeds, markdown.as_deref()),
         Some(Hunt::Crash { scenario, function }) => return hunt::crash(scenario.as_deref(), function.as_deref()),

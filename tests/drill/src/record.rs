@@ -42,6 +42,7 @@ pub fn record(outcome: &Outcome) -> Run {
         requests: requests(&outcome.operations),
         replication: outcome.replication.clone(),
         incident: outcome.state.incident.clone(),
+        judgements: outcome.state.judgements.clone(),
         writer: outcome.writer.map(|region| region.as_str().to_owned()),
         pages: outcome
             .letters

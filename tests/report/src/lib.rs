@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use holdfast_domain::incident::Incident;
 use holdfast_domain::money::Totals;
+use holdfast_domain::promotion::Judgement;
 use holdfast_domain::reconciliation::Summary;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -47,6 +48,9 @@ pub struct Run {
     pub replication: Vec<Behind>,
     /// The last incident, as it is stored.
     pub incident: Option<Incident>,
+    /// What was decided in it, and from what: `drill replay-incident` decides it again.
+    #[serde(default)]
+    pub judgements: Vec<Judgement>,
     /// The Region that held the writer at the end.
     pub writer: Option<String>,
     /// What people read.

@@ -240,6 +240,20 @@ fn incident_of(run: &Run, incident: &Incident) -> Markup {
                 td { (milestone.sentence) }
             } } }
         } }
+        @if !run.judgements.is_empty() {
+            h3 { "Every decision, and what it rested on" }
+            p { "The facts and the policy of each are in the JSON; " code { "drill replay-incident" } " decides them again, also under another policy." }
+            div.scroll { table {
+                thead { tr { th { "when" } th { "phase" } th { "what the observers said" } th { "lag and price" } th { "decision" } } }
+                tbody { @for it in &run.judgements { tr {
+                    td.when { @if let Some(at) = run.since_outage(it.at) { (offset(at)) } }
+                    td { (it.facts.incident.phase) }
+                    td { (it.facts.quorum) }
+                    td { (it.facts.lag) "; " (it.facts.price.headline()) }
+                    td { (it.decision) }
+                } } }
+            } }
+        }
         dl {
             @if let Some(lag) = &incident.lag { dt { "lag when it was decided" } dd { (lag) } }
             @if let Some(price) = &incident.price { dt { "price when it was decided" } dd { (price) } }

@@ -20,7 +20,9 @@ fn check(change: impl FnOnce(&mut Value), expected: &[&str]) {
 fn an_outage_is_told_in_one_sentence() {
     check(
         |_| {},
-        &["Dublin went dark at 14:07:00; writes were back in London after 57.968 s; 2 acknowledged payments (EUR 22.93, GBP 164.14) were lost, and each is named below."],
+        &[
+            "Dublin went dark at 14:07:00; writes were back in London after 57.968 s; 2 acknowledged payments (EUR 22.93, GBP 164.14) were lost, and each is named below.",
+        ],
     );
 }
 #[test]
