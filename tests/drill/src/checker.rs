@@ -6,7 +6,8 @@ use std::time::Duration;
 use holdfast_domain::config::Config;
 use holdfast_domain::incident::{ClusterState, Phase};
 use holdfast_domain::money::{Currency, Totals};
-use holdfast_payments::history::{Operation, Told};
+use holdfast_payments::card_network::Charge;
+use holdfast_payments::history::{Operation, Read, Told};
 use holdfast_payments::lease::LEASE;
 use holdfast_payments::service::ATTEMPTS_TABLE;
 use holdfast_report::{Behind, Kind};
@@ -71,10 +72,65 @@ pub struct Outcome {
     pub problems: Vec<String>,
 }
 
+/// What a run left behind, on whatever it was played.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// Which scenario.
+    pub scenario: &'static str,
+    /// What happens in it.
+    pub about: &'static str,
+    /// On what it was played.
+    pub kind: Kind,
+    /// Whether the primary was lost.
+    pub outage: bool,
+    /// Which seed.
+    pub seed: u64,
+    /// The command that plays it again.
+    pub repeat: String,
+    /// The installation.
+    pub setup: &'a Setup,
+    /// The handle of the world.
+    pub world: World,
+    /// What clients were told.
+    pub operations: Vec<Operation>,
+    /// What reading clients got.
+    pub reads: Vec<Read>,
+    /// How far the standby was behind, over time.
+    pub replication: Vec<Behind>,
+    /// The attempt keys in the ledger of the Region that holds the writer at the end.
+    pub booked: BTreeSet<String>,
+    /// What the card network remembers.
+    pub charges: Vec<Charge>,
+}
+
 impl Outcome {
     pub(crate) fn gather(scenario: &Scenario, seed: u64, setup: &Setup, deployment: &Deployment) -> Self {
         let world = deployment.world.clone();
-        let operations = deployment.history.operations();
+        let booked = writer(&world)
+            .map(|region| aurora::rows(&world, region).into_iter().map(|row| row.attempt_key).collect())
+            .unwrap_or_default();
+        Self::judge(Seen {
+            scenario: scenario.name,
+            about: scenario.about,
+            kind: Kind::Simulated,
+            outage: scenario.outage,
+            seed,
+            repeat: repeat(scenario, seed, setup),
+            setup,
+            operations: deployment.history.operations(),
+            reads: deployment.reads.all(),
+            replication: deployment.samples.all(),
+            booked,
+            charges: deployment.network.charges(),
+            world,
+        })
+    }
+
+    /// What came of a run, from what was seen of it.
+    #[must_use]
+    pub fn judge(seen: Seen<'_>) -> Self {
+        let Seen { scenario, about, kind, outage, seed, repeat, setup, world, operations, reads, .. } = seen;
+        let (replication, booked) = (seen.replication, seen.booked);
         let state = stored_state(&world);
         let functions = [
             observe_region::FUNCTION,
@@ -85,10 +141,6 @@ impl Outcome {
         ];
         let requests: Vec<RecordedRequest> =
             world.requests().into_iter().filter(|request| functions.contains(&&*request.caller.name)).collect();
-        let writer = writer(&world);
-        let booked: BTreeSet<String> = writer
-            .map(|region| aurora::rows(&world, region).into_iter().map(|row| row.attempt_key).collect())
-            .unwrap_or_default();
         let lost = lost_payments(&world, &operations, &booked);
         let mut lost_totals = Totals::default();
         for payment in &lost {
@@ -97,27 +149,27 @@ impl Outcome {
             }
         }
         let mut charges: BTreeMap<String, u32> = BTreeMap::new();
-        for charge in deployment.network.charges() {
+        for charge in seen.charges {
             *charges.entry(charge.attempt_key).or_default() += 1;
         }
         let charged_twice = charges.into_iter().filter(|(_, count)| *count > 1).map(|(key, _)| key).collect();
-        let waterfall = Waterfall::measure(&world, &state, &operations, &deployment.reads.all(), setup, &booked);
+        let waterfall = Waterfall::measure(&world, &state, &operations, &reads, setup, &booked);
         let mut outcome = Self {
-            scenario: scenario.name,
-            about: scenario.about,
-            kind: Kind::Simulated,
-            outage: scenario.outage,
+            scenario,
+            about,
+            kind,
+            outage,
             seed,
-            repeat: repeat(scenario, seed, setup),
+            repeat,
             length: world.elapsed(),
             config: setup.config.clone(),
-            replication: deployment.samples.all(),
+            replication,
             operations,
             state,
             letters: world.inbox(),
             requests,
             accepted: accepted(&world),
-            writer,
+            writer: writer(&world),
             lost,
             lost_totals,
             charged_twice,
