@@ -9,7 +9,7 @@ use holdfast_report::{FunctionRuns, Letter, Outcomes, Payments, Reconciliation, 
 use crate::checker::Outcome;
 use crate::report::per_function;
 use crate::scenario::OUTAGE_AT;
-use crate::timeline::line;
+use crate::timeline::dated_line;
 use crate::waterfall::ms;
 
 /// The width of a bucket of requests: that of the recovery time's resolution.
@@ -66,7 +66,7 @@ pub fn record(outcome: &Outcome) -> Run {
             })
             .collect(),
         configuration: serde_json::to_value(&outcome.config).unwrap_or_default(),
-        timeline: outcome.world.entries().iter().map(line).collect(),
+        timeline: outcome.world.entries().iter().map(|entry| dated_line(entry, outcome.world.start())).collect(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! The verdict, the waterfall and the losses: as text for a terminal, and as JSON with every figure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use comfy_table::{Table, presets::NOTHING};
+use holdfast_report::Kind;
 use holdfast_world::RecordedRequest;
 use serde_json::{Value, json};
 
@@ -110,7 +111,15 @@ pub(crate) fn per_function(outcome: &Outcome) -> BTreeMap<(String, String), (usi
         count.0 += 1;
         count.1 += usize::from(invoked.outcome.is_err());
     }
-    let of_functions = |request: &&RecordedRequest| request.caller.invocation.is_some() && request.service != "http";
+    let names: BTreeSet<&str> = outcome.world.invoked().iter().map(|invoked| invoked.function).collect();
+    let of_functions = |request: &&RecordedRequest| {
+        let by_function = match outcome.kind {
+            Kind::Simulated => request.caller.invocation.is_some(),
+            // Processes are told apart by their names alone.
+            Kind::Live => names.contains(&*request.caller.name),
+        };
+        by_function && request.service != "http"
+    };
     for request in outcome.world.requests().iter().filter(of_functions) {
         let key = (request.caller.name.to_string(), request.caller.region.to_string());
         counts.entry(key).or_default().2 += 1;

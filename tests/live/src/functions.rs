@@ -18,14 +18,17 @@ impl Pool {
     ///
     /// An invocation that is given up by Lambda takes its process with it.
     #[must_use]
-    pub fn code(&self, region: Region, function: Function, program: Program) -> Handler {
+    pub fn code(&self, region: Region, function: Function, program: Option<Program>) -> Handler {
         let pool = self.clone();
         Arc::new(move |invocation: Invocation| {
             let (pool, program) = (pool.clone(), program.clone());
             Box::pin(async move {
                 let mut sandbox = match pool.take(region, function) {
                     Some(warm) => warm,
-                    None => Sandbox::start(&program).await.map_err(|error| error.to_string())?,
+                    None => {
+                        let program = program.ok_or_else(|| format!("{} is not installed there", function.name()))?;
+                        Sandbox::start(&program).await.map_err(|error| error.to_string())?
+                    }
                 };
                 let Invocation { request_id, payload, deadline, .. } = invocation;
                 let answer = sandbox.invoke(&request_id, deadline, payload).await.map_err(|error| error.to_string())?;

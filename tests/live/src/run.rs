@@ -94,7 +94,6 @@ pub async fn play(live: &'static Live, choice: &Choice) -> Result<Outcome, LiveE
     }
     let length = OUTAGE_AT + live.watched + choice.aws_promotion;
     setup.payments_until = length.saturating_sub(LAST_ANSWERS);
-    let start = jiff::Timestamp::now().checked_sub(HEAD_START).unwrap_or_default();
     let (history, reads, samples) = (History::default(), Reads::default(), Samples::default());
 
     // Databases first: they take seconds, and the story's clock does not run yet.
@@ -105,11 +104,12 @@ pub async fn play(live: &'static Live, choice: &Choice) -> Result<Outcome, LiveE
     let databases: BTreeMap<Region, Arc<PostgreSql>> =
         [(Region::DUBLIN, Arc::new(primary)), (Region::LONDON, Arc::new(standby))].into();
 
+    let start = jiff::Timestamp::now().checked_sub(HEAD_START).unwrap_or_default();
     let world = World::later(&WorldConfig { seed: choice.seed, start }, HEAD_START);
     let pool = Pool::default();
     let mut parts = install(&world, &setup, choice, home, databases, pool).await?;
     timeline::follow(&world);
-    timeline::print_as_it_happens(&world);
+    timeline::print_offsets_as_it_happens(&world);
     aurora::measure_lag(&world);
     start_clients(&world, &setup, &history, &reads);
     tokio::spawn(sample(world.clone(), history.clone(), samples.clone(), socket_of(&parts, Region::LONDON)));
@@ -185,11 +185,7 @@ async fn install(
             codes.insert((region, function), program(binary, function, region, &aws, &config, log));
         }
     }
-    deploy_aws(world, setup, &|region, function| {
-        let program = codes.get(&(region, function)).cloned();
-        // Every pair is in the map that was just made.
-        program.map_or_else(|| unreachable!("{function:?} in {region}"), |program| pool.code(region, function, program))
-    });
+    deploy_aws(world, setup, &|region, function| pool.code(region, function, codes.get(&(region, function)).cloned()));
     promote_with(world, promoter(&databases));
 
     let record = home.join("charges");

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// A Region that has not read the epoch for this long stops writing by itself.
 pub const LEASE: Duration = Duration::from_secs(6);
 /// Between two readings.
-pub const RENEW: Duration = Duration::from_secs(2);
+const RENEW: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 struct Held {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Parser;
-use holdfast_payments::lease::{LEASE, RENEW};
+use holdfast_payments::lease::LEASE;
 use holdfast_payments::marks;
 use holdfast_payments::service::{ATTEMPTS_TABLE, PaymentRequest, bucket};
 use holdfast_world::Region;
@@ -41,6 +42,12 @@ struct Arguments {
     #[arg(long)]
     server: Vec<String>,
 }
+
+/// Between two readings of the epoch. The lease of a new writer begins with the reading that
+/// shows it, so that a long pause here would be paid by everybody who waits for writes.
+const RENEW: Duration = Duration::from_millis(500);
+/// How long a reading may take.
+const RENEW_MAX: Duration = Duration::from_secs(2);
 
 struct Service {
     region: Region,
@@ -107,7 +114,7 @@ async fn renew(aws: Aws, lease: Arc<Mutex<Lease>>) {
     let key = item(json!({"pk": {"S": "writer#payments-global"}, "sk": {"S": "epoch"}}));
     loop {
         let asked = Instant::now();
-        if let Ok(Ok(found)) = tokio::time::timeout(RENEW, aws.get("holdfast", key.clone())).await {
+        if let Ok(Ok(found)) = tokio::time::timeout(RENEW_MAX, aws.get("holdfast", key.clone())).await {
             let of = |name: &str, kind: &str| found.as_ref()?.get(name)?.get(kind)?.as_str().map(str::to_owned);
             let mut held = lease.lock().unwrap_or_else(PoisonError::into_inner);
             let epoch = of("number", "N").and_then(|number| number.parse().ok()).unwrap_or(0);
