@@ -2,6 +2,8 @@
 # make world    a simulated AWS on loopback HTTP               make lambdas  deployable zips
 # make campaign SEEDS=10000    random nights against every invariant
 # make bench-receipts KEYS=1000000    the plan of reconcile-receipts beside rclone check, on one server
+# make live-drill    the outage on real PostgreSQL, the functions' release binaries, real seconds
+# make bench-functions    cold start, latency, memory and size of every function, beside Python
 # make crash    every call of every scenario struck in every way (hours)     make bugs   the table of deliberate bugs
 # make bench-ledger    5 million payments matched against a settlement file, beside DuckDB
 # make fuzz     hostile input for every parser, by coverage    make mutants  lines that no test would miss
@@ -67,6 +69,33 @@ bench-receipts:
 	$(CARGO) build --quiet --profile campaign -p bench
 	$(BENCH)/bench-receipts --keys $(KEYS)
 	$(BENCH)/bench-receipts --keys 100000 --list-ms 80 --other-ms 25 --apply --alone
+
+# The drill is built for speed of building, the functions as they are deployed. The first time takes a quarter of an hour.
+LIVE ?= dublin-dark promoter-killed link-cut
+RUNS ?= 3
+AWS_PROMOTION ?= 0
+FUNCTION_PROFILE ?= release
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+LIVE_REPORT ?= $(TARGET)/live-drill
+
+.PHONY: live-drill bench-functions functions
+live-drill: postgresql functions
+	$(CARGO) build --quiet --profile campaign -p live-drill --bins
+	mkdir -p $(LIVE_REPORT)
+	$(TARGET)/campaign/live-drill $(LIVE) --runs $(RUNS) --seed $(SEED) --aws-promotion $(AWS_PROMOTION) \
+	  --functions $(TARGET)/$(FUNCTION_PROFILE) --json $(LIVE_REPORT)/run.json --html $(LIVE_REPORT)/report.html
+	@echo "The last run's report: $(LIVE_REPORT)/report.html"
+
+functions:
+	$(CARGO) build --quiet --profile $(FUNCTION_PROFILE) $(FUNCTIONS:%=-p %) --bins
+
+# The peer is Python with boto3 behind awslambdaric, on the same Runtime API server and against the same AWS API.
+PYTHON_PEER ?= $(TARGET)/python-peer
+bench-functions: functions
+	@test -x $(PYTHON_PEER)/bin/python3 || { python3 -m venv $(PYTHON_PEER) && $(PYTHON_PEER)/bin/pip install --quiet boto3 awslambdaric; } || \
+	  { echo "boto3 and awslambdaric could not be installed into $(PYTHON_PEER)" >&2; exit 1; }
+	$(CARGO) build --quiet --profile campaign -p bench --bin bench-functions
+	$(BENCH)/bench-functions --functions $(TARGET)/$(FUNCTION_PROFILE) --python $(PYTHON_PEER)/bin/python3
 
 world:
 	$(CARGO) run --quiet -p holdfast-world --bin world

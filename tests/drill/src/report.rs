@@ -72,10 +72,16 @@ fn waterfall(waterfall: &Waterfall) -> String {
     table.load_style(NOTHING).set_header(["phase", "what", "at", "took", "whose time"]);
     let mut previous = 0;
     for (phase, what, at, whose) in stages {
+        // Clients and the driver try at the same time, each from the moment at which the endpoint has moved.
+        let began = match phase {
+            "tell" => None,
+            "prove" => waterfall.endpoint_moved_ms,
+            _ => Some(previous),
+        };
         match at {
             Some(at) => {
-                let took = if phase == "tell" { String::new() } else { seconds(at - previous) };
-                if phase != "tell" {
+                let took = began.map_or_else(String::new, |began| seconds(at - began));
+                if !matches!(phase, "tell" | "prove") {
                     previous = at;
                 }
                 table.add_row([phase.to_owned(), what.to_owned(), seconds(at), took, whose.to_owned()]);

@@ -69,12 +69,15 @@ impl Waterfall {
             .filter(|it| it.ended >= OUTAGE_AT && !matches!(it.told, Told::Acknowledged { .. }))
             .map(|it| it.started)
             .min();
-        // The first acknowledgement after which none fails any more, near enough: the first durable one after the last long gap.
+        // A payment that was first tried before the outage may be acknowledged during it, from its mark, while no write works.
+        let tried_before: BTreeSet<&str> =
+            operations.iter().filter(|it| it.started < OUTAGE_AT).map(|it| it.key.as_str()).collect();
         let first_durable = first_failed.and_then(|failed| {
             let mut durable: Vec<&Operation> = operations
                 .iter()
                 .filter(|it| {
-                    it.started > failed && matches!(it.told, Told::Acknowledged { .. }) && booked.contains(&it.key)
+                    let is_new = it.started > failed && !tried_before.contains(it.key.as_str());
+                    is_new && matches!(it.told, Told::Acknowledged { .. }) && booked.contains(&it.key)
                 })
                 .collect();
             durable.sort_by_key(|it| it.ended);

@@ -61,11 +61,10 @@ pub async fn held(client: &Client, keys: &[String]) -> Result<BTreeSet<String>, 
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// How far a standby is behind, in milliseconds; absent where it does not know.
-pub async fn lag_ms(client: &Client) -> Result<Option<i64>, tokio_postgres::Error> {
-    let ask = "SELECT CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 \
-               ELSE (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::bigint END";
-    client.query_one(ask, &[]).await?.try_get(0)
+/// How far the standby is behind, in milliseconds, as the primary measures it; absent where it does not know.
+pub async fn lag_ms(primary: &Client) -> Result<Option<i64>, tokio_postgres::Error> {
+    let ask = "SELECT ceil(extract(epoch FROM max(replay_lag)) * 1000)::bigint FROM pg_stat_replication";
+    primary.query_one(ask, &[]).await?.try_get(0)
 }
 
 /// A connection to the writer that is made again whenever it does not answer.

@@ -112,7 +112,13 @@ pub async fn play(live: &'static Live, choice: &Choice) -> Result<Outcome, LiveE
     timeline::print_offsets_as_it_happens(&world);
     aurora::measure_lag(&world);
     start_clients(&world, &setup, &history, &reads);
-    tokio::spawn(sample(world.clone(), history.clone(), samples.clone(), socket_of(&parts, Region::LONDON)));
+    tokio::spawn(sample(
+        world.clone(),
+        history.clone(),
+        samples.clone(),
+        socket_of(&parts, Region::DUBLIN),
+        socket_of(&parts, Region::LONDON),
+    ));
 
     until(&world, OUTAGE_AT).await;
     strike(&world, live.fault, &mut parts).await?;
@@ -123,7 +129,7 @@ pub async fn play(live: &'static Live, choice: &Choice) -> Result<Outcome, LiveE
     let charges = charges(&parts.home.join("charges"))?;
     let operations = history.operations();
     let repeat = format!(
-        "make live-drill SCENARIO={} SEED={} AWS_PROMOTION={}",
+        "make live-drill LIVE={} RUNS=1 SEED={} AWS_PROMOTION={}",
         live.name,
         choice.seed,
         choice.aws_promotion.as_secs()
@@ -319,29 +325,26 @@ fn promoter(databases: &BTreeMap<Region, Arc<PostgreSql>>) -> Promoter {
 }
 
 /// Once a second: how far the standby is behind, and which acknowledged payments it lacks.
-async fn sample(world: World, history: History, samples: Samples, standby: PathBuf) {
+async fn sample(world: World, history: History, samples: Samples, primary: PathBuf, standby: PathBuf) {
     let mut exposed = Exposed::default();
-    let mut connection = None;
+    let connections = (ledger::connect(&primary).await.ok(), ledger::connect(&standby).await.ok());
     loop {
-        if connection.is_none() {
-            connection = ledger::connect(&standby).await.ok();
-        }
         exposed.listen(&history);
-        let (mut lag_ms, mut looked) = (None, false);
-        if let Some(client) = &connection {
-            if let Ok(held) = ledger::held(client, &exposed.keys()).await {
-                exposed.keep(|key| !held.contains(key));
-                looked = true;
-            }
-            // A standby that hears nothing of its primary cannot know how far it is behind.
-            if aurora::lag(&world, Region::LONDON).is_some() {
-                lag_ms = ledger::lag_ms(client).await.ok().flatten();
-            }
-            if let Some(lag_ms) = lag_ms.and_then(|lag_ms| u64::try_from(lag_ms).ok()) {
-                aurora::set_lag(&world, Duration::from_millis(lag_ms));
-            }
+        let (mut lag_ms, mut price) = (None, None);
+        if let Some(standby) = &connections.1
+            && let Ok(held) = ledger::held(standby, &exposed.keys()).await
+        {
+            exposed.keep(|key| !held.contains(key));
+            price = Some(exposed.totals());
         }
-        samples.add(Behind { at_ms: ms(world.elapsed()), lag_ms, price: looked.then(|| exposed.totals()) });
+        // A standby that hears nothing of its primary cannot know how far it is behind.
+        if let Some(primary) = connections.0.as_ref().filter(|_| aurora::lag(&world, Region::LONDON).is_some()) {
+            lag_ms = ledger::lag_ms(primary).await.ok().flatten();
+        }
+        if let Some(lag_ms) = lag_ms.and_then(|lag_ms| u64::try_from(lag_ms).ok()) {
+            aurora::set_lag(&world, Duration::from_millis(lag_ms));
+        }
+        samples.add(Behind { at_ms: ms(world.elapsed()), lag_ms, price });
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

@@ -88,9 +88,13 @@ fn stages(run: &Run) -> Vec<Stage> {
     let mut previous = 0;
     list.into_iter()
         .map(|(phase, what, figure, to_ms, whose)| {
-            let from_ms = previous.min(to_ms.unwrap_or(previous));
-            previous = to_ms.unwrap_or(previous);
-            Stage { phase, what, figure, from_ms, to_ms, whose }
+            // Clients and the driver try at the same time, each from the moment at which the endpoint has moved.
+            let side_by_side = phase == "prove";
+            let began = if side_by_side { w.endpoint_moved_ms.unwrap_or(previous) } else { previous };
+            if !side_by_side {
+                previous = to_ms.unwrap_or(previous);
+            }
+            Stage { phase, what, figure, from_ms: began.min(to_ms.unwrap_or(began)), to_ms, whose }
         })
         .collect()
 }
@@ -121,9 +125,18 @@ struct Window {
     to: i64,
 }
 
+/// From the first request to the end.
+fn whole(run: &Run) -> Window {
+    let outcomes = run.requests.regions.values();
+    let buckets =
+        outcomes.flat_map(|it| [&it.acknowledged, &it.refused, &it.unanswered]).filter_map(|it| it.keys().next());
+    let first = buckets.min().map_or(0, |bucket| bucket * run.requests.bucket_ms / 1000 * 1000);
+    Window { from: first - run.outage_at_ms, to: run.length_ms - run.outage_at_ms }
+}
+
 /// Every request by Region and outcome.
 pub(crate) fn requests(run: &Run) -> Markup {
-    let whole = Window { from: -run.outage_at_ms, to: run.length_ms - run.outage_at_ms };
+    let whole = whole(run);
     let last = marks(run).iter().map(|(_, at, _)| *at).max();
     let near = Window { from: (-MARGIN_MS).max(whole.from), to: (last.unwrap_or(0) + MARGIN_MS).min(whole.to) };
     html! {
@@ -225,7 +238,7 @@ fn axis(window: &Window) -> Markup {
 
 /// How far the standby was behind, and what a failover would have cost, over the whole run.
 pub(crate) fn replication(run: &Run) -> Markup {
-    let window = Window { from: -run.outage_at_ms, to: run.length_ms - run.outage_at_ms };
+    let window = whole(run);
     let lags: Vec<(i64, Option<i64>)> = run.replication.iter().map(|it| (it.at_ms, it.lag_ms)).collect();
     let prices: Vec<(i64, Option<i64>)> = run
         .replication
@@ -242,8 +255,8 @@ pub(crate) fn replication(run: &Run) -> Markup {
 }
 
 fn series(run: &Run, window: &Window, title: &str, unit: &str, class: &str, points: &[(i64, Option<i64>)]) -> Markup {
-    let top = points.iter().filter_map(|(_, value)| *value).max().unwrap_or(0).max(1);
-    let end = run.length_ms.max(1);
+    let most = points.iter().filter_map(|(_, value)| *value).max().unwrap_or(0);
+    let (top, begin, end) = (most.max(1), window.from + run.outage_at_ms, run.length_ms.max(1));
     let (mut area, mut gaps) = (String::new(), String::new());
     for (index, (at, value)) in points.iter().enumerate() {
         let width = points.get(index + 1).map_or(end, |(next, _)| *next).saturating_sub(*at).max(0);
@@ -259,9 +272,9 @@ fn series(run: &Run, window: &Window, title: &str, unit: &str, class: &str, poin
     }
     html! {
         figure.panel {
-            figcaption { b { (title) } span.max { "up to " (top) " " (unit) } }
+            figcaption { b { (title) } span.max { "up to " (most) " " (unit) } }
             div.plot {
-                svg viewBox=(format!("0 0 {end} {HEIGHT}")) preserveAspectRatio="none" role="img" aria-label=(title) {
+                svg viewBox=(format!("{begin} 0 {} {HEIGHT}", end - begin)) preserveAspectRatio="none" role="img" aria-label=(title) {
                     path.unknown d=(gaps) {}
                     path class=(class) d=(area) {}
                 }
