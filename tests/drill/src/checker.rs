@@ -8,7 +8,6 @@ use holdfast_domain::incident::{ClusterState, Phase};
 use holdfast_domain::money::{Currency, Totals};
 use holdfast_payments::card_network::Charge;
 use holdfast_payments::history::{Operation, Read, Told};
-use holdfast_payments::lease::LEASE;
 use holdfast_payments::service::ATTEMPTS_TABLE;
 use holdfast_report::{Behind, Kind};
 use holdfast_world::aurora;
@@ -230,7 +229,7 @@ impl Outcome {
     /// After the fence and one lease, no write of the old Region is acknowledged into the old volume.
     fn acknowledged_behind_the_fence(&self) -> Option<String> {
         let incident = self.state.incident.as_ref()?;
-        let fenced = self.waterfall.phase_at(Phase::Fencing)? + LEASE;
+        let fenced = self.waterfall.phase_at(Phase::Fencing)? + self.config.policy.writer_lease();
         let late = self.lost.iter().find(|lost| {
             let told = i64::try_from((fenced.saturating_sub(OUTAGE_AT)).as_millis()).unwrap_or(i64::MAX);
             lost.acknowledged_after_outage_ms > told

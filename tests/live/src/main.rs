@@ -32,6 +32,9 @@ struct Arguments {
     /// What AWS takes to promote, in seconds, beside the real promotion: 0 measures our own floor, 45 is the brief's.
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = seconds)]
     aws_promotion: u64,
+    /// The payments tier's writer lease, in seconds. It reads the epoch twice a second, so that 4 s outlast seven lost readings.
+    #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = seconds)]
+    writer_lease: u64,
     /// Between Dublin and London, one way, in microseconds.
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 7500)]
     one_way: u64,
@@ -98,6 +101,7 @@ fn all(arguments: &Arguments) -> Result<Option<Verdict>, String> {
                 programs: programs.clone(),
                 seed: arguments.seed + u64::from(run),
                 aws_promotion: Duration::from_secs(arguments.aws_promotion),
+                writer_lease_seconds: arguments.writer_lease,
                 one_way: Duration::from_micros(arguments.one_way),
                 keep_logs: arguments.logs.clone(),
             };

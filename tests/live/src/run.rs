@@ -49,6 +49,8 @@ pub struct Choice {
     pub seed: u64,
     /// What AWS takes beside the promotion of the real standby.
     pub aws_promotion: Duration,
+    /// The payments tier's writer lease, in seconds.
+    pub writer_lease_seconds: u64,
     /// From Dublin to London, one way.
     pub one_way: Duration,
     /// Where the functions' own logs are kept after the run.
@@ -92,6 +94,7 @@ pub async fn play(live: &'static Live, choice: &Choice) -> Result<Outcome, LiveE
     if let Some(scenario) = live.scenario() {
         scenario.prepare(&mut setup);
     }
+    setup.config.policy.writer_lease_seconds = choice.writer_lease_seconds;
     let length = OUTAGE_AT + live.watched + choice.aws_promotion;
     setup.payments_until = length.saturating_sub(LAST_ANSWERS);
     let (history, reads, samples) = (History::default(), Reads::default(), Samples::default());
@@ -209,6 +212,7 @@ async fn install(
             ("--writer", home.join(format!("{region}/writer")).display().to_string()),
             ("--network", network.url.clone()),
             ("--first-writer", setup.primary.to_string()),
+            ("--lease", setup.config.policy.writer_lease_seconds.to_string()),
         ]
         .into_iter()
         .flat_map(|(name, value)| [name.to_owned(), value])
@@ -435,4 +439,55 @@ fn keep_logs(home: &Home, folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn charge(reference: &str, attempt_key: &str, amount_minor: i64) -> Charge {
+        let (reference, attempt_key) = (reference.to_owned(), attempt_key.to_owned());
+        Charge { reference, attempt_key, amount_minor, currency: "EUR".into(), at: jiff::Timestamp::UNIX_EPOCH }
+    }
+
+    fn acknowledged(reference: &str) -> Operation {
+        Operation {
+            key: "k1".into(),
+            amount_minor: 100,
+            currency: "EUR".into(),
+            client: "eu-west-1".into(),
+            sent_to: "eu-west-1".into(),
+            started: Duration::ZERO,
+            ended: Duration::ZERO,
+            told: Told::Acknowledged { network_reference: reference.into() },
+        }
+    }
+
+    #[track_caller]
+    fn check(booked_minor: i64, reference: &str, charges: &[Charge], expected: &[&str]) {
+        let row = Booked { network_reference: "net-1".into(), amount_minor: booked_minor, currency: "EUR".into() };
+        let found = unconserved(&[acknowledged(reference)], &[("k1".to_owned(), row)].into(), charges);
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.contains(expected), "{found}");
+        }
+    }
+
+    #[test]
+    fn what_is_charged_booked_and_acknowledged_alike_is_conserved() {
+        check(100, "net-1", &[charge("net-1", "k1", 100)], &[]);
+    }
+    #[test]
+    fn one_minor_unit_between_charge_and_row_is_found() {
+        check(101, "net-1", &[charge("net-1", "k1", 100)], &["no such charge"]);
+    }
+    #[test]
+    fn an_acknowledgement_that_was_never_charged_is_found() {
+        let problems = ["never charged so", "booked under another"];
+        check(100, "net-2", &[charge("net-1", "k1", 100)], &problems);
+    }
+    #[test]
+    fn a_charge_of_another_payment_does_not_do() {
+        check(100, "net-1", &[charge("net-1", "k2", 100)], &["no such charge", "never charged so"]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -43,6 +44,9 @@ pub async fn serve_as(world: World, listener: TcpListener, caller: Caller) {
     }
 }
 
+/// A caller that waits longer for a connection has given up: the functions' own limit.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+
 async fn carried(
     world: World,
     caller: Caller,
@@ -68,11 +72,12 @@ async fn carried(
     };
     let Ok(uri) = address.parse() else { return Ok(full(json_error(400, "BadAddress", &address))) };
     parts.uri = uri;
-    // Whoever asks gives up by itself: it has real time-outs.
-    let patience = Limits { connect: None, read: None };
+    // Whoever asks has connected to this server already, and gives up by itself when no answer comes. That no connection
+    // can be made into the dark is for us to say, when its own time-out would have.
+    let patience = Limits { connect: Some(CONNECT_MAX), read: None };
     match send(&world, &caller, http::Request::from_parts(parts, body), patience).await {
         Ok(response) => Ok(full(response)),
-        Err(lost) => Ok(full(json_error(502, "Lost", &format!("{lost:?}")))),
+        Err(lost) => Ok(full(json_error(504, "Lost", &format!("{lost:?}")))),
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Parser;
-use holdfast_payments::lease::LEASE;
 use holdfast_payments::marks;
 use holdfast_payments::service::{ATTEMPTS_TABLE, PaymentRequest, bucket};
 use holdfast_world::Region;
@@ -41,6 +40,9 @@ struct Arguments {
     /// Which server is in which Region: `eu-west-1=/its/data`.
     #[arg(long)]
     server: Vec<String>,
+    /// A Region that has not read the epoch for so many seconds stops writing by itself.
+    #[arg(long)]
+    lease: u64,
 }
 
 /// Between two readings of the epoch. The lease of a new writer begins with the reading that
@@ -60,8 +62,9 @@ struct Service {
 }
 
 /// The right to write, as it was read last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lease {
+    length: Duration,
     epoch: u64,
     writer: String,
     read_at: Option<Instant>,
@@ -87,7 +90,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let aws = Aws::new(&arguments.aws, &arguments.region);
     let pairs = arguments.server.iter().filter_map(|pair| pair.split_once('='));
     let servers = pairs.map(|(region, data)| (data.to_owned(), region.to_owned())).collect();
-    let lease = Arc::new(Mutex::new(Lease { writer: arguments.first_writer, ..Lease::default() }));
+    let length = Duration::from_secs(arguments.lease);
+    let lease = Lease { length, epoch: 0, writer: arguments.first_writer, read_at: None, writable_from: None };
+    let lease = Arc::new(Mutex::new(lease));
     tokio::spawn(renew(aws.clone(), lease.clone()));
     let service = Arc::new(Service {
         region,
@@ -121,9 +126,9 @@ async fn renew(aws: Aws, lease: Arc<Mutex<Lease>>) {
             let writer = of("writer_region", "S").unwrap_or_else(|| held.writer.clone());
             if held.read_at.is_some() && epoch > held.epoch && held.writer != writer {
                 // The old writer's lease may still run; it is over after this.
-                held.writable_from = Some(asked + LEASE);
+                held.writable_from = Some(asked + held.length);
             }
-            *held = Lease { epoch, writer, read_at: Some(asked), writable_from: held.writable_from };
+            *held = Lease { epoch, writer, read_at: Some(asked), ..*held };
         }
         tokio::time::sleep(RENEW).await;
     }
@@ -152,7 +157,7 @@ impl Service {
         let link = self.writer.link().ok_or("no database takes writes")?;
         let held = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let fresh = held.read_at.is_some_and(|read| now < read + LEASE);
+        let fresh = held.read_at.is_some_and(|read| now < read + held.length);
         let named = self.servers.get(&link.server) == Some(&held.writer);
         match (fresh && named, held.writable_from.is_none_or(|from| now >= from)) {
             (true, true) => Ok(link),
