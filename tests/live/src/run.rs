@@ -157,7 +157,7 @@ pub async fn play(live: &'static Live, choice: &Choice) -> Result<Outcome, LiveE
     }
     outcome.problems.extend(unconserved(&operations, &rows, &charges));
     if let Some(folder) = &choice.keep_logs {
-        keep_logs(&parts.home, folder)?;
+        keep_logs(&parts.home, &folder.join(format!("{}-{}", live.name, choice.seed)))?;
     }
     world.close();
     Ok(outcome)

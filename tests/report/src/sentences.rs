@@ -160,7 +160,7 @@ impl Run {
             let what = format!("Attempts are compared with the promoted ledger: {}.", found(&it.summary));
             add(Some(it.at_ms - self.outage_at_ms), what);
         }
-        if let Some(it) = pass(Pass::Clearing).last() {
+        if let Some(it) = pass(Pass::Clearing).next_back() {
             let what = format!("The card network's file is compared with the ledger: {}.", found(&it.summary));
             add(Some(it.at_ms - self.outage_at_ms), what);
         }

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -42,7 +42,7 @@ impl Scratch {
     }
 
     /// What Chromium makes of a file: the document after it was rendered, and what it complained of.
-    fn rendered(&self, chromium: &PathBuf, file: &PathBuf) -> (String, String) {
+    fn rendered(&self, chromium: &Path, file: &Path) -> (String, String) {
         let output = Command::new(chromium)
             .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
             .args(["--allow-file-access-from-files", "--enable-logging=stderr", "--v=0", "--window-size=1800,1200"])

@@ -179,7 +179,9 @@ pub fn create_global_cluster(world: &World, config: &GlobalClusterConfig) {
 
 /// Promotes the database of a Region that is not simulated.
 #[derive(Clone)]
-pub struct Promoter(pub Arc<dyn Fn(Region) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>);
+pub struct Promoter(pub Arc<dyn Fn(Region) -> Promotion + Send + Sync>);
+/// A promotion under way.
+pub type Promotion = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl std::fmt::Debug for Promoter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -44,9 +43,6 @@ pub async fn serve_as(world: World, listener: TcpListener, caller: Caller) {
     }
 }
 
-/// A caller that waits longer for a connection has given up: the functions' own limit.
-const CONNECT_MAX: Duration = Duration::from_secs(1);
-
 async fn carried(
     world: World,
     caller: Caller,
@@ -72,9 +68,9 @@ async fn carried(
     };
     let Ok(uri) = address.parse() else { return Ok(full(json_error(400, "BadAddress", &address))) };
     parts.uri = uri;
-    // Whoever asks has connected to this server already, and gives up by itself when no answer comes. That no connection
-    // can be made into the dark is for us to say, when its own time-out would have.
-    let patience = Limits { connect: Some(CONNECT_MAX), read: None };
+    // Whoever asks gives up by itself: it has real time-outs. It has connected to this server, so that it waits for an answer
+    // out of the dark where it would have waited for a connection.
+    let patience = Limits { connect: None, read: None };
     match send(&world, &caller, http::Request::from_parts(parts, body), patience).await {
         Ok(response) => Ok(full(response)),
         Err(lost) => Ok(full(json_error(504, "Lost", &format!("{lost:?}")))),
