@@ -3,6 +3,7 @@
 # make campaign SEEDS=10000    random nights against every invariant
 # make bench-receipts KEYS=1000000    the plan of reconcile-receipts beside rclone check, on one server
 # make live-drill    the outage on real PostgreSQL, the functions' release binaries, real seconds
+# make bench-failover    the write outage of the live drill beside Patroni's and pg_auto_failover's
 # make bench-functions    cold start, latency, memory and size of every function, beside Python
 # make crash    every call of every scenario struck in every way (hours)     make bugs   the table of deliberate bugs
 # make bench-ledger    5 million payments matched against a settlement file, beside DuckDB
@@ -96,6 +97,15 @@ bench-functions: functions
 	  { echo "boto3 and awslambdaric could not be installed into $(PYTHON_PEER)" >&2; exit 1; }
 	$(CARGO) build --quiet --profile campaign -p bench --bin bench-functions
 	$(BENCH)/bench-functions --functions $(TARGET)/$(FUNCTION_PROFILE) --python $(PYTHON_PEER)/bin/python3
+
+# Debian's packages, with their defaults, under the same kill: minutes, and nothing else should run meanwhile.
+.PHONY: bench-failover
+bench-failover: postgresql functions
+	@command -v patroni >/dev/null && command -v etcd >/dev/null && command -v pg_autoctl >/dev/null || { apt-get update && \
+	  apt-get install --yes --no-install-recommends patroni etcd-server pg-auto-failover-cli postgresql-15-auto-failover python3-psycopg2; } >/dev/null || \
+	  { echo "Patroni, etcd and pg_auto_failover could not be installed (Debian 12: patroni, etcd-server, pg-auto-failover-cli, postgresql-15-auto-failover)" >&2; exit 1; }
+	$(CARGO) build --quiet -p live-drill --bins
+	/usr/bin/python3 tests/live/peers/bench.py --live-drill $(TARGET)/debug/live-drill --functions $(TARGET)/$(FUNCTION_PROFILE) --runs $(RUNS)
 
 world:
 	$(CARGO) run --quiet -p holdfast-world --bin world

@@ -9,9 +9,12 @@ use holdfast_sandbox::{Program, Sandbox};
 use holdfast_world::Region;
 use holdfast_world::lambda::{Handler, Invocation};
 
+/// Sandboxes that wait for work, by function and Region.
+type Idle = BTreeMap<(Region, Function), Vec<Sandbox>>;
+
 /// The idle sandboxes of every function in every Region.
 #[derive(Clone, Debug, Default)]
-pub struct Pool(Arc<Mutex<BTreeMap<(Region, Function), Vec<Sandbox>>>>);
+pub struct Pool(Arc<Mutex<Idle>>);
 
 impl Pool {
     /// The code of a function: a warm sandbox, or a cold one.

@@ -63,7 +63,9 @@ pub async fn held(client: &Client, keys: &[String]) -> Result<BTreeSet<String>, 
 
 /// How far the standby is behind, in milliseconds, as the primary measures it; absent where it does not know.
 pub async fn lag_ms(primary: &Client) -> Result<Option<i64>, tokio_postgres::Error> {
-    let ask = "SELECT ceil(extract(epoch FROM max(replay_lag)) * 1000)::bigint FROM pg_stat_replication";
+    // PostgreSQL forgets the lag of a standby that has everything.
+    let ask = "SELECT coalesce(ceil(extract(epoch FROM max(replay_lag)) * 1000)::bigint, \
+                               CASE WHEN bool_and(replay_lsn >= pg_current_wal_lsn()) THEN 0 END) FROM pg_stat_replication";
     primary.query_one(ask, &[]).await?.try_get(0)
 }
 
