@@ -108,13 +108,12 @@ fn step(end_ms: i64) -> i64 {
 /// Milestones that are marked in charts over time.
 fn marks(run: &Run) -> Vec<(&'static str, i64, &'static str)> {
     let w = &run.waterfall;
-    let dark = run.outage.then_some(0);
     let promoted = w.promoted_ms.or(w.endpoint_moved_ms);
     let list = [
-        ("A", dark, "dark"),
+        ("A", Some(0), if run.outage { "dark" } else { "it begins" }),
         ("B", w.rds_called_ms, "RDS is asked"),
         ("C", promoted, "RDS has promoted"),
-        ("D", w.first_durable_payment_ms, "first durable payment"),
+        ("D", w.first_durable_payment_ms.filter(|_| run.outage), "first durable payment"),
     ];
     list.into_iter().filter_map(|(letter, at, what)| Some((letter, at?, what))).collect()
 }
@@ -247,7 +246,7 @@ pub(crate) fn replication(run: &Run) -> Markup {
         .collect();
     html! {
         (series(run, &window, "Replication lag of the standby", "ms", "lag", &lags))
-        (series(run, &window, "Price: booked in the first writer, not in the standby", "payments", "price", &prices))
+        (series(run, &window, "Price: acknowledged, and not in the standby at that moment", "payments", "price", &prices))
         (axis(&window))
         p.legend { span.key.unknown {} "nobody can measure it: unknown, not zero" }
         (legend_of_marks(run))

@@ -184,7 +184,7 @@ pub struct Behind {
     pub at_ms: i64,
     /// The lag; absent where it cannot be measured.
     pub lag_ms: Option<i64>,
-    /// Booked in the first writer and not in the standby: what a failover at this moment would lose; absent where nobody can look.
+    /// Acknowledged to clients, and not in the first standby: what a failover at this moment would lose; absent where nobody can look.
     pub price: Option<Totals>,
 }
 
