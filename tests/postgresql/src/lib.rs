@@ -89,7 +89,13 @@ impl Server {
         let mut all = vec![id.to_owned()];
         all.extend(children(id));
         let arguments: Vec<&str> = std::iter::once("-KILL").chain(all.iter().map(String::as_str)).collect();
-        self.command("kill", Path::new("kill"), &arguments)
+        self.command("kill", Path::new("kill"), &arguments)?;
+        for id in &all {
+            // A signal that is sent is not one that has arrived.
+            let gone = format!("--pid={id}");
+            self.command("tail", Path::new("timeout"), &["5", "tail", "-s", "0.01", &gone, "-f", "/dev/null"])?;
+        }
+        Ok(())
     }
 
     /// Where its data are.
