@@ -1,7 +1,5 @@
 //! A server that is killed with `SIGKILL`, as a Region that is lost does.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs;
 use std::path::Path;
 
