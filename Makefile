@@ -2,6 +2,9 @@
 # make world    a simulated AWS on loopback HTTP               make lambdas  deployable zips
 # make campaign SEEDS=10000    random nights against every invariant
 # make bench-receipts KEYS=1000000    the plan of reconcile-receipts beside rclone check, on one server
+# make live-drill    the outage on real PostgreSQL, the functions' release binaries, real seconds
+# make bench-failover    the write outage of the live drill beside Patroni's and pg_auto_failover's
+# make bench-functions    cold start, latency, memory and size of every function, beside Python
 # make crash    every call of every scenario struck in every way (hours)     make bugs   the table of deliberate bugs
 # make bench-ledger    5 million payments matched against a settlement file, beside DuckDB
 # make infra-check    the Terraform: validity, its tests, a security scan
@@ -28,10 +31,10 @@ BENCH = $(or $(CARGO_TARGET_DIR),target)/campaign
 drill:
 	$(CARGO) run --quiet -p drill -- $(SCENARIO) --seed $(SEED)
 
-test: postgresql
+test: postgresql chromium
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(if $(wildcard $(PG_CTL)),,HOLDFAST_WITHOUT_POSTGRESQL=1) $(CARGO) test --workspace --locked
+	$(if $(wildcard $(PG_CTL)),,HOLDFAST_WITHOUT_POSTGRESQL=1) $(if $(CHROMIUM),,HOLDFAST_WITHOUT_CHROMIUM=1) $(CARGO) test --workspace --locked
 
 # Where `make postgresql` and the tests find it. Without it they say so and pass over.
 PG_CTL = $(firstword $(shell command -v pg_ctl) $(wildcard /usr/lib/postgresql/*/bin/pg_ctl))
@@ -41,6 +44,15 @@ postgresql:
 	@command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 \
 	  || { command -v apt-get >/dev/null && (apt-get update; apt-get install --yes --no-install-recommends postgresql) >/dev/null 2>&1; } \
 	  || echo "PostgreSQL is missing and could not be installed: the tests against a real server are passed over; try: apt-get install postgresql" >&2
+
+# The report is tested in a real browser. Without it those tests say so and pass over.
+CHROMIUM = $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || { command -v apt-get >/dev/null && (apt-get update; apt-get install --yes --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1; } \
+	  || echo "Chromium is missing and could not be installed: the report's tests in a browser are passed over; try: apt-get install chromium" >&2
 
 # The campaign profile is a release that builds in minutes and catches panics.
 campaign:
@@ -60,6 +72,42 @@ bench-receipts:
 	$(CARGO) build --quiet --profile campaign -p bench
 	$(BENCH)/bench-receipts --keys $(KEYS)
 	$(BENCH)/bench-receipts --keys 100000 --list-ms 80 --other-ms 25 --apply --alone
+
+# The drill is built like the tests, the functions as they are deployed: the first time that takes a quarter of an hour.
+LIVE ?= dublin-dark promoter-killed link-cut
+RUNS ?= 3
+AWS_PROMOTION ?= 0
+FUNCTION_PROFILE ?= release
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+LIVE_REPORT ?= $(TARGET)/live-drill
+
+.PHONY: live-drill bench-functions functions
+live-drill: postgresql functions
+	$(CARGO) build --quiet -p live-drill --bins
+	mkdir -p $(LIVE_REPORT)
+	$(TARGET)/debug/live-drill $(LIVE) --runs $(RUNS) --seed $(SEED) --aws-promotion $(AWS_PROMOTION) \
+	  --functions $(TARGET)/$(FUNCTION_PROFILE) --json $(LIVE_REPORT)/run.json --html $(LIVE_REPORT)/report.html
+	@echo "The last run's report: $(LIVE_REPORT)/report.html"
+
+functions:
+	$(CARGO) build --quiet --profile $(FUNCTION_PROFILE) $(FUNCTIONS:%=-p %) --bins
+
+# The peer is Python with boto3 behind awslambdaric, on the same Runtime API server and against the same AWS API.
+PYTHON_PEER ?= $(TARGET)/python-peer
+bench-functions: functions
+	@test -x $(PYTHON_PEER)/bin/python3 || { python3 -m venv $(PYTHON_PEER) && $(PYTHON_PEER)/bin/pip install --quiet boto3 awslambdaric; } || \
+	  { echo "boto3 and awslambdaric could not be installed into $(PYTHON_PEER)" >&2; exit 1; }
+	$(CARGO) build --quiet --profile campaign -p bench --bin bench-functions
+	$(BENCH)/bench-functions --functions $(TARGET)/$(FUNCTION_PROFILE) --python $(PYTHON_PEER)/bin/python3
+
+# Debian's packages, with their defaults, under the same kill: minutes, and nothing else should run meanwhile.
+.PHONY: bench-failover
+bench-failover: postgresql functions
+	@command -v patroni >/dev/null && command -v etcd >/dev/null && command -v pg_autoctl >/dev/null || { apt-get update && \
+	  apt-get install --yes --no-install-recommends patroni etcd-server pg-auto-failover-cli postgresql-15-auto-failover python3-psycopg2; } >/dev/null || \
+	  { echo "Patroni, etcd and pg_auto_failover could not be installed (Debian 12: patroni, etcd-server, pg-auto-failover-cli, postgresql-15-auto-failover)" >&2; exit 1; }
+	$(CARGO) build --quiet -p live-drill --bins
+	/usr/bin/python3 tests/live/peers/bench.py --live-drill $(TARGET)/debug/live-drill --functions $(TARGET)/$(FUNCTION_PROFILE) --runs $(RUNS)
 
 world:
 	$(CARGO) run --quiet -p holdfast-world --bin world

@@ -7,7 +7,7 @@ use holdfast_aws::coordination::CoordinationError;
 use holdfast_domain::event::Event;
 use holdfast_domain::incident::{ClusterState, Incident, Intent, Phase, Verb};
 use holdfast_domain::order::Order;
-use holdfast_domain::promotion::{Decision, Facts, decide};
+use holdfast_domain::promotion::{Decision, Facts, Judgement, decide, remember};
 use serde_json::{Value, json};
 
 use crate::rds::{Answer, Rds};
@@ -99,12 +99,15 @@ impl Run<'_> {
         for _ in 0..STEPS_MAX {
             let Some(incident) = state.incident.clone() else { break };
             let facts = self.facts(state, &incident).await?;
-            let decision = decide(&facts, &self.startup.config.policy, self.startup.now());
+            let now = self.startup.now();
+            let decision = decide(&facts, &self.startup.config.policy, now);
             let said = decision.to_string();
             if said != last_said {
                 tracing::info!(incident = incident.id(), epoch = incident.epoch, phase = %incident.phase, "{said}");
                 last_said.clone_from(&said);
             }
+            // Saved with whatever is saved next: what the decision changes, a heartbeat, or the end of the run.
+            remember(&mut state.judgements, Judgement::new(&facts, &self.startup.config.policy, &decision, now));
             if let Decision::LookAgain { waiting_for, slow: true } = &decision
                 && !slow_told
             {
@@ -374,7 +377,7 @@ impl Run<'_> {
         change(incident);
         self.save_or_yield(&mut wanted).await?;
         if let Some(incident) = wanted.incident.as_ref().filter(|incident| incident.phase.is_over()) {
-            self.startup.coordination().archive(incident).await.map_err(unread)?;
+            self.startup.coordination().archive(incident, &wanted.judgements).await.map_err(unread)?;
         }
         *state = wanted;
         Ok(())

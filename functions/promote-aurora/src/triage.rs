@@ -64,13 +64,13 @@ impl Run<'_> {
         if self.is_mine(&state) && state.incident.as_ref().is_some_and(|incident| !incident.is_settled()) {
             return self.drive(state).await;
         }
-        let superseded = state.incident.clone();
+        let superseded = state.incident.clone().map(|incident| (incident, std::mem::take(&mut state.judgements)));
         state.open(opening, self.startup.now());
         state.driver = Some(self.invocation.id.clone());
         state.version += 1;
         let coordination = self.startup.coordination();
-        if let Some(superseded) = superseded {
-            coordination.archive(&superseded).await.map_err(unread)?;
+        if let Some((superseded, judgements)) = superseded {
+            coordination.archive(&superseded, &judgements).await.map_err(unread)?;
         }
         coordination.save_cluster_state(&state).await.map_err(unread)?;
         self.drive(state).await

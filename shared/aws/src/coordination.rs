@@ -13,6 +13,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
 use holdfast_domain::incident::{ClusterState, Incident};
+use holdfast_domain::promotion::{Archived, Judgement};
 use holdfast_domain::topology::Topology;
 use holdfast_domain::vote::Vote;
 use holdfast_domain::{Region, Timestamp};
@@ -117,12 +118,13 @@ impl Coordination {
         }
     }
 
-    /// Keeps an incident that is over, or that a later one supersedes. Safe to repeat.
-    pub async fn archive(&self, incident: &Incident) -> Result<(), CoordinationError> {
+    /// Keeps an incident that is over, or that a later one supersedes, with what was decided in it. Safe to repeat.
+    pub async fn archive(&self, incident: &Incident, judgements: &[Judgement]) -> Result<(), CoordinationError> {
+        let archived = Archived { incident: incident.clone(), judgements: judgements.to_vec() };
         let written = u64::try_from(incident.history.len()).unwrap_or(u64::MAX);
         let key = format!("incident#{}", self.cluster);
         let condition = Condition::SequenceBelow(written);
-        match self.put(&key, &format!("e{:012}", incident.epoch), incident, written, condition).await {
+        match self.put(&key, &format!("e{:012}", incident.epoch), &archived, written, condition).await {
             Ok(()) | Err(CoordinationError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
         }

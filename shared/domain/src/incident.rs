@@ -11,6 +11,7 @@ use crate::lag::Lag;
 use crate::order::Order;
 use crate::policy::Policy;
 use crate::price::Price;
+use crate::promotion::Judgement;
 use crate::quorum::DarkProof;
 use crate::{Region, Timestamp};
 
@@ -378,6 +379,9 @@ pub struct ClusterState {
     pub driver: Option<String>,
     /// The present or the last incident.
     pub incident: Option<Incident>,
+    /// What was decided in it, and from what. It is kept beside the incident, so that it does not cross the bus with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judgements: Vec<Judgement>,
     /// Towards which Region the last automatic promotion went, and when it was proven.
     #[serde(default)]
     pub promoted_at: BTreeMap<Region, Timestamp>,
@@ -422,6 +426,7 @@ impl ClusterState {
     pub fn open(&mut self, opening: Opening, now: Timestamp) {
         let Opening { verb, from, to, raised_by, approval } = opening;
         self.epoch = self.epoch.saturating_add(1);
+        self.judgements.clear();
         let sentence = format!("{verb} from {from} to {to} raised by {raised_by}");
         self.incident = Some(Incident {
             epoch: self.epoch,

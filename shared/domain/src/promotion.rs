@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::arn::ClusterArn;
 use crate::blocked::Blocked;
 use crate::incident::{Freeze, Incident, Phase, Verb};
@@ -15,11 +17,13 @@ use crate::replication::ReplicationRecord;
 use crate::{Timestamp, age};
 
 mod guards;
+mod judgement;
 
 pub use guards::reasons_not_to_close;
+pub use judgement::{Archived, JUDGEMENTS_MAX, Judgement, Replayed, remember};
 
 /// A fact that could be learned, or the reason why not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Observed<T> {
     /// What was seen, just now.
     Seen(T),
@@ -31,7 +35,7 @@ pub enum Observed<T> {
 }
 
 /// The global cluster, as `DescribeGlobalClusters` tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalCluster {
     /// `Status`: an untyped string; `available` when nothing is going on.
     pub status: String,
@@ -44,7 +48,7 @@ pub struct GlobalCluster {
 }
 
 /// One cluster of the global cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// `DBClusterArn`.
     pub arn: ClusterArn,
@@ -55,7 +59,7 @@ pub struct Member {
 }
 
 /// A failover or switchover that RDS has in flight.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     /// `Status`: `pending`, `failing-over`, `switching-over`, `cancelling`.
     pub status: String,
@@ -66,7 +70,7 @@ pub struct Operation {
 }
 
 /// The cluster to be promoted, as its own Region tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetCluster {
     /// `Status` of the cluster.
     pub status: String,
@@ -77,7 +81,7 @@ pub struct TargetCluster {
 }
 
 /// A DB instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// Its identifier.
     pub id: String,
@@ -88,7 +92,7 @@ pub struct Instance {
 }
 
 /// Everything that a decision may rest on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The incident as it is stored.
     pub incident: Incident,
@@ -471,6 +475,30 @@ impl fmt::Display for Dismissal {
         match self {
             Self::NotTheWriter => f.write_str("the Region does not hold the writer; there is nothing to promote, but redundancy is gone until it returns"),
             Self::Recovered => f.write_str("the Region answers and writes again"),
+        }
+    }
+}
+
+impl Decision {
+    /// Its name, whatever it carries.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Dismiss(_) => "dismiss",
+            Self::Block(_) => "block",
+            Self::Confirm(_) => "confirm",
+            Self::AskApproval { .. } => "ask_approval",
+            Self::Fence(_) => "fence",
+            Self::Promote { .. } => "promote",
+            Self::GiveBack { .. } => "give_back",
+            Self::Prove => "prove",
+            Self::WriteFenceRow => "write_fence_row",
+            Self::LookAgain { .. } => "look_again",
+            Self::SecureOldVolume => "secure_old_volume",
+            Self::RecordLoss(_) => "record_loss",
+            Self::CloseItself => "close_itself",
+            Self::Fail { .. } => "fail",
+            Self::Rest { .. } => "rest",
         }
     }
 }

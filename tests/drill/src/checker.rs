@@ -1,18 +1,20 @@
 //! What came of a run, from the clients' history and the final stores, not from what the functions say of themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use holdfast_domain::config::Config;
 use holdfast_domain::incident::{ClusterState, Phase};
 use holdfast_domain::money::{Currency, Totals};
-use holdfast_payments::history::{Operation, Told};
-use holdfast_payments::lease::LEASE;
+use holdfast_payments::card_network::Charge;
+use holdfast_payments::history::{Operation, Read, Told};
 use holdfast_payments::service::ATTEMPTS_TABLE;
+use holdfast_report::{Behind, Kind};
 use holdfast_world::aurora;
 use holdfast_world::dynamodb::all_items;
 use holdfast_world::rds::{Accepted, accepted, writer};
 use holdfast_world::sns::Letter;
 use holdfast_world::{RecordedRequest, Region, World};
-use serde::Serialize;
 
 use crate::deployment::{Deployment, Setup, TABLE};
 use crate::scenario::{OUTAGE_AT, Scenario};
@@ -20,44 +22,29 @@ use crate::waterfall::{Waterfall, ms};
 
 mod price;
 
-/// What the run proves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// What was promised held.
-    Valid,
-    /// Something that was promised did not hold.
-    Invalid,
-    /// The run shows neither.
-    Unknown,
-}
-
-/// A payment that a client was told is made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LostPayment {
-    /// The attempt key.
-    pub key: String,
-    /// The card network's reference.
-    pub network_reference: String,
-    /// Minor units.
-    pub amount_minor: i64,
-    /// ISO 4217.
-    pub currency: String,
-    /// When the client was told, in milliseconds after the outage began.
-    pub acknowledged_after_outage_ms: i64,
-    /// Whether the attempts table still has it: without that nobody could know of the loss.
-    pub listed: bool,
-}
+pub use holdfast_report::{Lost as LostPayment, Verdict};
 
 /// Everything worth reporting.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Which scenario.
     pub scenario: &'static str,
+    /// What happens in it, in a sentence.
+    pub about: &'static str,
+    /// On what it was played.
+    pub kind: Kind,
     /// Whether the primary was lost.
     pub outage: bool,
     /// Which seed.
     pub seed: u64,
+    /// The command that plays it again.
+    pub repeat: String,
+    /// How long it was watched.
+    pub length: Duration,
+    /// The configuration that the functions were given.
+    pub config: Config,
+    /// How far the standby was behind, over time.
+    pub replication: Vec<Behind>,
     /// The handle of the world, for traces.
     pub world: World,
     /// What clients were told.
@@ -84,10 +71,65 @@ pub struct Outcome {
     pub problems: Vec<String>,
 }
 
+/// What a run left behind, on whatever it was played.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// Which scenario.
+    pub scenario: &'static str,
+    /// What happens in it.
+    pub about: &'static str,
+    /// On what it was played.
+    pub kind: Kind,
+    /// Whether the primary was lost.
+    pub outage: bool,
+    /// Which seed.
+    pub seed: u64,
+    /// The command that plays it again.
+    pub repeat: String,
+    /// The installation.
+    pub setup: &'a Setup,
+    /// The handle of the world.
+    pub world: World,
+    /// What clients were told.
+    pub operations: Vec<Operation>,
+    /// What reading clients got.
+    pub reads: Vec<Read>,
+    /// How far the standby was behind, over time.
+    pub replication: Vec<Behind>,
+    /// The attempt keys in the ledger of the Region that holds the writer at the end.
+    pub booked: BTreeSet<String>,
+    /// What the card network remembers.
+    pub charges: Vec<Charge>,
+}
+
 impl Outcome {
     pub(crate) fn gather(scenario: &Scenario, seed: u64, setup: &Setup, deployment: &Deployment) -> Self {
         let world = deployment.world.clone();
-        let operations = deployment.history.operations();
+        let booked = writer(&world)
+            .map(|region| aurora::rows(&world, region).into_iter().map(|row| row.attempt_key).collect())
+            .unwrap_or_default();
+        Self::judge(Seen {
+            scenario: scenario.name,
+            about: scenario.about,
+            kind: Kind::Simulated,
+            outage: scenario.outage,
+            seed,
+            repeat: repeat(scenario, seed, setup),
+            setup,
+            operations: deployment.history.operations(),
+            reads: deployment.reads.all(),
+            replication: deployment.samples.all(),
+            booked,
+            charges: deployment.network.charges(),
+            world,
+        })
+    }
+
+    /// What came of a run, from what was seen of it.
+    #[must_use]
+    pub fn judge(seen: Seen<'_>) -> Self {
+        let Seen { scenario, about, kind, outage, seed, repeat, setup, world, operations, reads, .. } = seen;
+        let (replication, booked) = (seen.replication, seen.booked);
         let state = stored_state(&world);
         let functions = [
             observe_region::FUNCTION,
@@ -98,10 +140,6 @@ impl Outcome {
         ];
         let requests: Vec<RecordedRequest> =
             world.requests().into_iter().filter(|request| functions.contains(&&*request.caller.name)).collect();
-        let writer = writer(&world);
-        let booked: BTreeSet<String> = writer
-            .map(|region| aurora::rows(&world, region).into_iter().map(|row| row.attempt_key).collect())
-            .unwrap_or_default();
         let lost = lost_payments(&world, &operations, &booked);
         let mut lost_totals = Totals::default();
         for payment in &lost {
@@ -110,21 +148,27 @@ impl Outcome {
             }
         }
         let mut charges: BTreeMap<String, u32> = BTreeMap::new();
-        for charge in deployment.network.charges() {
+        for charge in seen.charges {
             *charges.entry(charge.attempt_key).or_default() += 1;
         }
         let charged_twice = charges.into_iter().filter(|(_, count)| *count > 1).map(|(key, _)| key).collect();
-        let waterfall = Waterfall::measure(&world, &state, &operations, &deployment.reads.all(), setup, &booked);
+        let waterfall = Waterfall::measure(&world, &state, &operations, &reads, setup, &booked);
         let mut outcome = Self {
-            scenario: scenario.name,
-            outage: scenario.outage,
+            scenario,
+            about,
+            kind,
+            outage,
             seed,
+            repeat,
+            length: world.elapsed(),
+            config: setup.config.clone(),
+            replication,
             operations,
             state,
             letters: world.inbox(),
             requests,
             accepted: accepted(&world),
-            writer,
+            writer: writer(&world),
             lost,
             lost_totals,
             charged_twice,
@@ -185,7 +229,7 @@ impl Outcome {
     /// After the fence and one lease, no write of the old Region is acknowledged into the old volume.
     fn acknowledged_behind_the_fence(&self) -> Option<String> {
         let incident = self.state.incident.as_ref()?;
-        let fenced = self.waterfall.phase_at(Phase::Fencing)? + LEASE;
+        let fenced = self.waterfall.phase_at(Phase::Fencing)? + self.config.policy.writer_lease();
         let late = self.lost.iter().find(|lost| {
             let told = i64::try_from((fenced.saturating_sub(OUTAGE_AT)).as_millis()).unwrap_or(i64::MAX);
             lost.acknowledged_after_outage_ms > told
@@ -215,6 +259,12 @@ impl Outcome {
             () => Verdict::Invalid,
         }
     }
+}
+
+/// The command that plays it again.
+fn repeat(scenario: &Scenario, seed: u64, setup: &Setup) -> String {
+    let promotion = setup.promotion.as_secs();
+    format!("cargo run -p drill -- {} --seed {seed} --aws-promotion {promotion}", scenario.name)
 }
 
 /// The shared state as it is stored, whatever the network.

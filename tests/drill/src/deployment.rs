@@ -24,6 +24,7 @@ use holdfast_world::sns::topic_arn;
 use holdfast_world::{Region, World, WorldConfig, lambda, s3};
 
 use crate::ledger::WorldLedger;
+use crate::samples::Samples;
 
 /// Both data Regions and the witness.
 pub const REGIONS: [Region; 3] = [Region::DUBLIN, Region::LONDON, Region::FRANKFURT];
@@ -107,6 +108,8 @@ pub struct Deployment {
     pub history: History,
     /// What reading clients got.
     pub reads: Reads,
+    /// How far the standby was behind, over time.
+    pub samples: Samples,
     /// What the card network remembers.
     pub network: CardNetwork,
     /// How far the standby is behind on a normal day.
@@ -129,15 +132,51 @@ pub fn example_config() -> Config {
 pub fn deploy(setup: &Setup) -> Deployment {
     let start = DAY_START.parse().unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let world = World::new(&WorldConfig { seed: setup.seed, start });
-    create_table(&world, TABLE, Mode::Mrsc(REGIONS), "pk", Some("sk"));
+    deploy_aws(&world, setup, &|_, function| handler(&world, setup, function));
+    let network = CardNetwork::default();
+    let list = setup.reconcilers.then_some((TABLE, CLUSTER));
+    let services = DATA_REGIONS.map(|region| {
+        let lease = WriterLease::keep(&world, region, TABLE, CLUSTER, setup.primary);
+        let short_cut = match setup.bug {
+            Some(InstallationBug::Payments(short_cut)) => Some(short_cut),
+            Some(InstallationBug::FenceRowsSkipped | InstallationBug::PromoterNotScheduled) | None => None,
+        };
+        (region, PaymentsService::start(&world, region, lease, network.clone(), short_cut, list))
+    });
+    let (history, reads) = (History::default(), Reads::default());
+    start_clients(&world, setup, &history, &reads);
+    let samples = Samples::default();
+    if setup.readers {
+        samples.take(&world, &history, setup.primary);
+    }
+    Deployment { world, history, reads, samples, network, lag: setup.lag, services: services.into_iter().collect() }
+}
+
+/// Clients near each data Region.
+pub fn start_clients(world: &World, setup: &Setup, history: &History, reads: &Reads) {
+    for (near, currency) in [(Region::DUBLIN, "EUR"), (Region::LONDON, "GBP")] {
+        let cohort = Cohort { near, every: setup.payment_every, currency, until: setup.payments_until };
+        cohort.start(world, history);
+        if setup.readers {
+            start_readers(world, near, Duration::from_millis(500), reads);
+        }
+    }
+}
+
+/// What makes the code of a function in a Region.
+pub type Code<'a> = &'a dyn Fn(Region, Function) -> Handler;
+
+/// Installs what is AWS's: tables, buckets, clusters, topics, alarms, and the functions with the code that they are given.
+pub fn deploy_aws(world: &World, setup: &Setup, code: Code<'_>) {
+    create_table(world, TABLE, Mode::Mrsc(REGIONS), "pk", Some("sk"));
     let attempts = if setup.asynchronous_attempts { Mode::Mrec(DATA_REGIONS.to_vec()) } else { Mode::Mrsc(REGIONS) };
-    create_table(&world, ATTEMPTS_TABLE, attempts, "pk", Some("sk"));
+    create_table(world, ATTEMPTS_TABLE, attempts, "pk", Some("sk"));
     for (region, peer) in [(Region::DUBLIN, Region::LONDON), (Region::LONDON, Region::DUBLIN)] {
-        s3::create_bucket(&world, bucket(region), region);
-        s3::set_rule(&world, bucket(region), Some(whole_rule(peer)));
+        s3::create_bucket(world, bucket(region), region);
+        s3::set_rule(world, bucket(region), Some(whole_rule(peer)));
     }
     create_global_cluster(
-        &world,
+        world,
         &GlobalClusterConfig {
             id: CLUSTER,
             primary: setup.primary,
@@ -160,28 +199,9 @@ pub fn deploy(setup: &Setup) -> Deployment {
             world.put_secret(region, name, secret);
         }
         world.create_topic(&topic_arn(region, "holdfast-pages"));
-        deploy_functions(&world, region, setup);
+        deploy_functions(world, region, setup, code);
     }
-    deploy_route53_alarm(&world);
-    let network = CardNetwork::default();
-    let list = setup.reconcilers.then_some((TABLE, CLUSTER));
-    let services = DATA_REGIONS.map(|region| {
-        let lease = WriterLease::keep(&world, region, TABLE, CLUSTER, setup.primary);
-        let short_cut = match setup.bug {
-            Some(InstallationBug::Payments(short_cut)) => Some(short_cut),
-            Some(InstallationBug::FenceRowsSkipped | InstallationBug::PromoterNotScheduled) | None => None,
-        };
-        (region, PaymentsService::start(&world, region, lease, network.clone(), short_cut, list))
-    });
-    let (history, reads) = (History::default(), Reads::default());
-    for (near, currency) in [(Region::DUBLIN, "EUR"), (Region::LONDON, "GBP")] {
-        let cohort = Cohort { near, every: setup.payment_every, currency, until: setup.payments_until };
-        cohort.start(&world, &history);
-        if setup.readers {
-            start_readers(&world, near, Duration::from_millis(500), &reads);
-        }
-    }
-    Deployment { world, history, reads, network, lag: setup.lag, services: services.into_iter().collect() }
+    deploy_route53_alarm(world);
 }
 
 /// A replication rule that leaves nothing out.
@@ -195,16 +215,11 @@ pub(crate) fn whole_rule(to: Region) -> s3::Rule {
     }
 }
 
-fn deploy_functions(world: &World, region: Region, setup: &Setup) {
+fn deploy_functions(world: &World, region: Region, setup: &Setup, code: Code<'_>) {
     let data = DATA_REGIONS.contains(&region);
     let minute = Duration::from_secs(60);
-    world.create_function(
-        region,
-        observe_region::FUNCTION,
-        Duration::from_secs(75),
-        handler(world, setup, Function::Observe),
-    );
-    world.create_function(region, page_humans::FUNCTION, minute, handler(world, setup, Function::Page));
+    world.create_function(region, observe_region::FUNCTION, Duration::from_secs(75), code(region, Function::Observe));
+    world.create_function(region, page_humans::FUNCTION, minute, code(region, Function::Page));
     // Schedules start together and within seconds of the minute; the first one comes as the world begins.
     world.schedule(region, observe_region::FUNCTION, minute, Duration::from_millis(200 + world.draw(800)));
     // Spread over the minute: whichever Region is next pages what an event that got lost should have.
@@ -231,17 +246,17 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
             region,
             promote_aurora::FUNCTION,
             Duration::from_secs(900),
-            handler(world, setup, Function::Promote),
+            code(region, Function::Promote),
         );
         if setup.bug != Some(InstallationBug::PromoterNotScheduled) {
             world.schedule(region, promote_aurora::FUNCTION, minute, Duration::from_secs(30));
         }
-        world.create_function(region, verify_replication::FUNCTION, minute, handler(world, setup, Function::Verify));
+        world.create_function(region, verify_replication::FUNCTION, minute, code(region, Function::Verify));
         let offset = if region == Region::LONDON { 20 } else { 35 };
         world.schedule(region, verify_replication::FUNCTION, minute, Duration::from_secs(offset));
         world.put_rule(rule("holdfast", "holdfast", vec!["IncidentAdvanced"], verify_replication::FUNCTION));
         if setup.reconcilers {
-            deploy_reconcilers(world, region, setup, Duration::from_secs(offset + 25));
+            deploy_reconcilers(world, region, Duration::from_secs(offset + 25), code);
         }
         world.put_rule(rule("holdfast", "holdfast", vec!["RegionSuspected", "PageAnswered"], promote_aurora::FUNCTION));
         world.put_rule(rule("default", "aws.rds", vec![], promote_aurora::FUNCTION));
@@ -249,13 +264,13 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup) {
 }
 
 /// What runs when it is over.
-fn deploy_reconcilers(world: &World, region: Region, setup: &Setup, ledger_at: Duration) {
+fn deploy_reconcilers(world: &World, region: Region, ledger_at: Duration, code: Code<'_>) {
     let starts = vec!["IncidentAdvanced", "RegionRecovered", "ReceiptsUnfinished"];
     for (target, function, detail_types) in [
         (reconcile_receipts::FUNCTION, Function::Receipts, starts),
         (reconcile_ledger::FUNCTION, Function::Ledger, vec!["IncidentAdvanced"]),
     ] {
-        world.create_function(region, target, Duration::from_secs(900), handler(world, setup, function));
+        world.create_function(region, target, Duration::from_secs(900), code(region, function));
         world.put_rule(Rule { region, bus: "holdfast", source: "holdfast", detail_types, target });
     }
     world.schedule(region, reconcile_ledger::FUNCTION, Duration::from_secs(60), ledger_at);
@@ -288,14 +303,36 @@ fn deploy_route53_alarm(world: &World) {
     });
 }
 
-#[derive(Clone, Copy)]
-enum Function {
+/// The functions of an installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Function {
+    /// observe-region
     Observe,
+    /// promote-aurora
     Promote,
+    /// page-humans
     Page,
+    /// verify-replication
     Verify,
+    /// reconcile-ledger
     Ledger,
+    /// reconcile-receipts
     Receipts,
+}
+
+impl Function {
+    /// Its name, which is that of its binary.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Observe => observe_region::FUNCTION,
+            Self::Promote => promote_aurora::FUNCTION,
+            Self::Page => page_humans::FUNCTION,
+            Self::Verify => verify_replication::FUNCTION,
+            Self::Ledger => reconcile_ledger::FUNCTION,
+            Self::Receipts => reconcile_receipts::FUNCTION,
+        }
+    }
 }
 
 fn handler(world: &World, setup: &Setup, function: Function) -> Handler {

@@ -1,11 +1,11 @@
 //! What must come of each scenario. An empty list is what one hopes for; every entry says what did not hold.
 
 use holdfast_domain::incident::Phase;
+use holdfast_report::Waterfall as Figures;
 use holdfast_world::Region;
 use holdfast_world::sns::Letter;
 
 use crate::checker::Outcome;
-use crate::waterfall::Waterfall;
 
 pub(crate) mod ledger;
 pub(crate) mod paging;
@@ -40,14 +40,14 @@ fn between(from: Option<i64>, to: Option<i64>) -> Option<i64> {
 
 pub(crate) fn one_failover_in_a_minute(outcome: &Outcome) -> Vec<String> {
     let mut claims = Claims::new();
-    let Waterfall {
+    let Figures {
         first_failed_probe_ms: probe,
         confirmed_ms: confirmed,
         rds_called_ms: called,
         first_page_sent_ms: paged,
         first_durable_payment_ms: durable,
         ..
-    } = outcome.waterfall;
+    } = outcome.waterfall.figures;
     claims.at_most("from the first failed probe to confirmation", between(probe, confirmed), 12_000);
     claims.at_most("from the decision to the call to RDS", between(confirmed, called), 1_000);
     claims.at_most("from confirmation to a page", between(confirmed, paged), 5_000);

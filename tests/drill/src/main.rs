@@ -1,15 +1,16 @@
 //! `drill`: plays a scenario and says what came of it.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use drill::checker::{Outcome, Verdict};
+use drill::checker::Verdict;
 use drill::scenario::{Pace, SCENARIOS, Scenario};
 use drill::{play, report, timeline};
 
+mod again;
 mod hunt;
 
 /// Plays an outage against Holdfast and says with numbers what came of it.
@@ -39,6 +40,9 @@ struct Arguments {
     /// Write every figure to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write a report for people to this file: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    html: Option<PathBuf>,
 }
 
 /// The hunt for the night that nobody thought of.
@@ -67,6 +71,14 @@ enum Hunt {
         /// With this deliberate bug; `drill bugs --list` names them.
         #[arg(long)]
         bug: Option<String>,
+    },
+    /// Makes the decisions of an incident again, offline, from the facts that were stored with it.
+    ReplayIncident {
+        /// What `--json` wrote, or the body of an incident's or the cluster's item in the coordination table.
+        file: PathBuf,
+        /// A policy as TOML or JSON: what it leaves out stays as it was. Without it the decisions must be the same.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
     },
     /// Plants each deliberate bug and counts the seeds until the campaign finds it.
     Bugs {
@@ -117,6 +129,7 @@ fn run(arguments: &Arguments) -> Result<Verdict, String> {
     match &arguments.hunt {
         Some(Hunt::Campaign { seeds, from, threads }) => return hunt::campaign(*from, *seeds, *threads),
         Some(Hunt::Replay { seed, shrink, bug }) => return hunt::replay(*seed, *shrink, bug.as_deref()),
+        Some(Hunt::ReplayIncident { file, policy }) => return again::replay(file, policy.as_deref()),
         Some(Hunt::Bugs { list: true, .. }) => return hunt::list_bugs(),
         Some(Hunt::Bugs { seeds, markdown, .. }) => return hunt::bugs(*seeds, markdown.as_deref()),
         Some(Hunt::Crash { scenario, function }) => return hunt::crash(scenario.as_deref(), function.as_deref()),
@@ -155,12 +168,15 @@ fn run(arguments: &Arguments) -> Result<Verdict, String> {
     .map_err(|error| error.to_string())?;
     let _ = write!(out, "{}", report::text(&outcome));
     if let Some(file) = &arguments.json {
-        write_json(&outcome, file)?;
+        write(file, &report::json_text(&outcome))?;
+    }
+    if let Some(file) = &arguments.html {
+        let html = holdfast_report::html(&report::json_text(&outcome)).map_err(|error| error.to_string())?;
+        write(file, &html)?;
     }
     Ok(outcome.verdict())
 }
 
-fn write_json(outcome: &Outcome, file: &PathBuf) -> Result<(), String> {
-    let json = serde_json::to_vec_pretty(&report::json(outcome)).map_err(|error| error.to_string())?;
-    std::fs::write(file, json).map_err(|error| format!("{} cannot be written: {error}", file.display()))
+fn write(file: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(file, text).map_err(|error| format!("{} cannot be written: {error}", file.display()))
 }

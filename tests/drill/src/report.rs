@@ -1,14 +1,15 @@
 //! The verdict, the waterfall and the losses: as text for a terminal, and as JSON with every figure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use comfy_table::{Table, presets::NOTHING};
+use holdfast_report::Kind;
 use holdfast_world::RecordedRequest;
 use serde_json::{Value, json};
 
 use crate::checker::{Outcome, Verdict};
-use crate::timeline::line;
+use crate::record::record;
 use crate::waterfall::Waterfall;
 
 /// How many lost payments the terminal shows; the JSON has them all.
@@ -71,10 +72,16 @@ fn waterfall(waterfall: &Waterfall) -> String {
     table.load_style(NOTHING).set_header(["phase", "what", "at", "took", "whose time"]);
     let mut previous = 0;
     for (phase, what, at, whose) in stages {
+        // Clients and the driver try at the same time, each from the moment at which the endpoint has moved.
+        let began = match phase {
+            "tell" => None,
+            "prove" => waterfall.endpoint_moved_ms,
+            _ => Some(previous),
+        };
         match at {
             Some(at) => {
-                let took = if phase == "tell" { String::new() } else { seconds(at - previous) };
-                if phase != "tell" {
+                let took = began.map_or_else(String::new, |began| seconds(at - began));
+                if !matches!(phase, "tell" | "prove") {
                     previous = at;
                 }
                 table.add_row([phase.to_owned(), what.to_owned(), seconds(at), took, whose.to_owned()]);
@@ -103,14 +110,22 @@ fn recovery(waterfall: &Waterfall) -> String {
 }
 
 /// Runs, failures and AWS calls of each function in each Region.
-fn per_function(outcome: &Outcome) -> BTreeMap<(String, String), (usize, usize, usize)> {
+pub(crate) fn per_function(outcome: &Outcome) -> BTreeMap<(String, String), (usize, usize, usize)> {
     let mut counts: BTreeMap<(String, String), (usize, usize, usize)> = BTreeMap::new();
     for invoked in outcome.world.invoked() {
         let count = counts.entry((invoked.function.to_owned(), invoked.region.to_string())).or_default();
         count.0 += 1;
         count.1 += usize::from(invoked.outcome.is_err());
     }
-    let of_functions = |request: &&RecordedRequest| request.caller.invocation.is_some() && request.service != "http";
+    let names: BTreeSet<&str> = outcome.world.invoked().iter().map(|invoked| invoked.function).collect();
+    let of_functions = |request: &&RecordedRequest| {
+        let by_function = match outcome.kind {
+            Kind::Simulated => request.caller.invocation.is_some(),
+            // Processes are told apart by their names alone.
+            Kind::Live => names.contains(&*request.caller.name),
+        };
+        by_function && request.service != "http"
+    };
     for request in outcome.world.requests().iter().filter(of_functions) {
         let key = (request.caller.name.to_string(), request.caller.region.to_string());
         counts.entry(key).or_default().2 += 1;
@@ -127,15 +142,15 @@ fn functions(outcome: &Outcome) -> String {
     table.to_string()
 }
 
+/// Every figure, as the file has it.
+#[must_use]
+pub fn json_text(outcome: &Outcome) -> String {
+    serde_json::to_string_pretty(&json(outcome)).unwrap_or_default()
+}
+
 /// Every figure.
 #[must_use]
 pub fn json(outcome: &Outcome) -> Value {
-    let functions: Vec<Value> = per_function(outcome)
-        .into_iter()
-        .map(|((function, region), (runs, failed, calls))| {
-            json!({"function": function, "region": region, "runs": runs, "failed": failed, "aws_calls": calls})
-        })
-        .collect();
     let rds: Vec<Value> = outcome
         .requests
         .iter()
@@ -145,27 +160,7 @@ pub fn json(outcome: &Outcome) -> Value {
             json!({"at_ms": crate::waterfall::ms(request.at), "by": &*request.caller.name, "in": request.to.as_str(), "parameters": request.parameters})
         })
         .collect();
-    json!({
-        "scenario": outcome.scenario,
-        "seed": outcome.seed,
-        "verdict": outcome.verdict(),
-        "problems": outcome.problems,
-        "waterfall": outcome.waterfall,
-        "payments": {
-            "requests": outcome.operations.len(),
-            "acknowledged": outcome.operations.iter().filter(|it| matches!(it.told, holdfast_payments::history::Told::Acknowledged { .. })).count(),
-            "lost": outcome.lost,
-            "lost_count": outcome.lost_totals.count,
-            "lost_minor_units": outcome.lost_totals.sums_minor,
-            "charged_twice": outcome.charged_twice,
-        },
-        "incident": outcome.state.incident,
-        "writer": outcome.writer.map(|region| region.as_str()),
-        "rds_mutations": rds,
-        "functions": functions,
-        "pages": outcome.letters.iter().map(|it| json!({
-            "at_ms": crate::waterfall::ms(it.at), "region": it.region.as_str(), "subject": it.subject, "message": it.message
-        })).collect::<Vec<_>>(),
-        "timeline": outcome.world.entries().iter().map(line).collect::<Vec<_>>(),
-    })
+    let mut figures = serde_json::to_value(record(outcome)).unwrap_or_default();
+    figures["rds_mutations"] = Value::Array(rds);
+    figures
 }

@@ -289,6 +289,17 @@ impl Scenario {
         SCENARIOS.iter().find(|scenario| scenario.name == name)
     }
 
+    /// Changes an installation into the scenario's own.
+    pub fn prepare(&self, setup: &mut Setup) {
+        (self.setup)(setup);
+    }
+
+    /// What was to come of it and did not.
+    #[must_use]
+    pub fn unmet(&self, outcome: &Outcome) -> Vec<String> {
+        (self.expect)(outcome)
+    }
+
     /// Plays it, and gathers what came of it. Call it in a paused single-threaded runtime.
     pub async fn play(&self, pace: Pace, begin: impl FnOnce(&World)) -> Outcome {
         let Pace { seed, payment_every, aws_promotion } = pace;

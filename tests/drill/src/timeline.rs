@@ -23,20 +23,31 @@ pub fn print_as_it_happens(world: &World) {
     });
 }
 
+/// The same for runs on real time, whose clock is on the wall.
+pub fn print_offsets_as_it_happens(world: &World) {
+    world.echo(|entry| {
+        let _ = writeln!(std::io::stdout().lock(), "{}", offset_line(entry));
+    });
+}
+
 /// One line of the timeline.
 #[must_use]
 pub fn line(entry: &Entry) -> String {
+    format!("{}  {}", clock(entry.at), offset_line(entry))
+}
+
+/// One line of the timeline of a world that began at this instant.
+#[must_use]
+pub fn dated_line(entry: &Entry, start: holdfast_domain::Timestamp) -> String {
+    let at = start.checked_add(entry.at).unwrap_or(start);
+    format!("{}  {}", at.strftime("%H:%M:%S"), offset_line(entry))
+}
+
+fn offset_line(entry: &Entry) -> String {
     let before = entry.at < OUTAGE_AT;
     let offset = if before { OUTAGE_AT - entry.at } else { entry.at - OUTAGE_AT };
     let sign = if before { '-' } else { '+' };
-    format!(
-        "{}  {sign}{:>3}.{:03} s  {:<22} {}",
-        clock(entry.at),
-        offset.as_secs(),
-        offset.subsec_millis(),
-        entry.actor,
-        entry.what
-    )
+    format!("{sign}{:>3}.{:03} s  {:<22} {}", offset.as_secs(), offset.subsec_millis(), entry.actor, entry.what)
 }
 
 /// The wall clock of the story.

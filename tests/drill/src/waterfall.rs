@@ -1,54 +1,32 @@
 //! Where the time went: detect, confirm, decide, promote, route, first write; AWS's own time apart from ours.
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::time::Duration;
 
 use holdfast_domain::incident::{ClusterState, Phase};
 use holdfast_payments::history::{Operation, Read, Told};
+use holdfast_report::Waterfall as Figures;
 use holdfast_world::rds::accepted;
 use holdfast_world::{Region, World};
-use serde::Serialize;
 
 use crate::deployment::Setup;
 use crate::scenario::OUTAGE_AT;
 
-/// Offsets are milliseconds after 14:07:00; absent is what did not happen.
-#[derive(Clone, Debug, Default, Serialize)]
+/// Where the time went, and when each phase was entered.
+#[derive(Clone, Debug, Default)]
 pub struct Waterfall {
-    /// The start of the first failed probe, as the observers had it.
-    pub first_failed_probe_ms: Option<i64>,
-    /// The first `RegionSuspected` on a bus.
-    pub suspected_ms: Option<i64>,
-    /// The incident was confirmed.
-    pub confirmed_ms: Option<i64>,
-    /// The first call to RDS was sent.
-    pub rds_called_ms: Option<i64>,
-    /// RDS had promoted.
-    pub promoted_ms: Option<i64>,
-    /// The global writer endpoint pointed at the new writer.
-    pub endpoint_moved_ms: Option<i64>,
-    /// The fence row was written.
-    pub restored_ms: Option<i64>,
-    /// The first page was read.
-    pub first_page_ms: Option<i64>,
-    /// The first page was handed to SNS.
-    pub first_page_sent_ms: Option<i64>,
-    /// The first payment that failed was sent.
-    pub first_failed_payment_ms: Option<i64>,
-    /// The first payment sent after that was acknowledged, durably.
-    pub first_durable_payment_ms: Option<i64>,
-    /// The recovery time of writes: from the first to the second of these.
-    pub rto_writes_ms: Option<i64>,
-    /// Reads by clients that DNS had sent to Dublin: from the first failure to the first success after it.
-    pub rto_reads_dublin_ms: Option<i64>,
-    /// Reads by clients near London.
-    pub rto_reads_london_ms: Option<i64>,
-    /// Of the recovery time, what AWS took to promote.
-    pub aws_promotion_ms: Option<i64>,
-    /// How often a payment was tried: the resolution of the recovery time.
-    pub sampling_ms: i64,
-    #[serde(skip)]
+    /// Milliseconds after 14:07:00.
+    pub figures: Figures,
     phases: Vec<(Phase, Duration)>,
+}
+
+impl Deref for Waterfall {
+    type Target = Figures;
+
+    fn deref(&self) -> &Figures {
+        &self.figures
+    }
 }
 
 /// Whole milliseconds.
@@ -91,19 +69,22 @@ impl Waterfall {
             .filter(|it| it.ended >= OUTAGE_AT && !matches!(it.told, Told::Acknowledged { .. }))
             .map(|it| it.started)
             .min();
-        // The first acknowledgement after which none fails any more, near enough: the first durable one after the last long gap.
+        // A payment that was first tried before the outage may be acknowledged during it, from its mark, while no write works.
+        let tried_before: BTreeSet<&str> =
+            operations.iter().filter(|it| it.started < OUTAGE_AT).map(|it| it.key.as_str()).collect();
         let first_durable = first_failed.and_then(|failed| {
             let mut durable: Vec<&Operation> = operations
                 .iter()
                 .filter(|it| {
-                    it.started > failed && matches!(it.told, Told::Acknowledged { .. }) && booked.contains(&it.key)
+                    let is_new = it.started > failed && !tried_before.contains(it.key.as_str());
+                    is_new && matches!(it.told, Told::Acknowledged { .. }) && booked.contains(&it.key)
                 })
                 .collect();
             durable.sort_by_key(|it| it.ended);
             durable.first().map(|it| it.ended)
         });
         let began = accepted(world).first().map(|it| it.at);
-        Self {
+        let figures = Figures {
             first_failed_probe_ms: incident
                 .and_then(|it| it.proof.as_ref())
                 .map(|proof| offset(since_start(proof.since))),
@@ -122,8 +103,8 @@ impl Waterfall {
             rto_reads_london_ms: read_gap(reads, Region::LONDON),
             aws_promotion_ms: began.zip(promoted).map(|(began, promoted)| ms(promoted) - ms(began)),
             sampling_ms: ms(setup.payment_every),
-            phases,
-        }
+        };
+        Self { figures, phases }
     }
 
     /// When a phase was first entered, since the start of the run.

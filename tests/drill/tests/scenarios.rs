@@ -12,6 +12,12 @@ fn holds(name: &str) {
     for seed in 1..=3 {
         let outcome = play(scenario, Pace::drill(seed), |_| {}).unwrap();
         assert_eq!(outcome.verdict(), Verdict::Valid, "{name} seed {seed}: {:#?}", outcome.problems);
+        // An incident can be decided again from what was stored with it, to the same sentences.
+        let judgements = &outcome.state.judgements;
+        assert_eq!(judgements.is_empty(), outcome.state.incident.is_none(), "{name} seed {seed}");
+        for replayed in judgements.iter().map(|judgement| judgement.replay(None)) {
+            assert!(!replayed.differs(), "{name} seed {seed}: {replayed:#?}");
+        }
     }
 }
 

@@ -60,6 +60,12 @@ impl History {
     pub fn operations(&self) -> Vec<Operation> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// Those after the first `known`.
+    #[must_use]
+    pub fn since(&self, known: usize) -> Vec<Operation> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().skip(known).cloned().collect()
+    }
 }
 
 /// One read of one client.

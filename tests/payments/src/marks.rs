@@ -25,23 +25,20 @@ pub fn bucket(at: Timestamp, key: &str) -> String {
 
 /// The mark of an attempt that begins. The Region is in the key: in a table that replicates late, last-writer-wins must not
 /// hide that two Regions have begun the same.
-pub(crate) fn begun(payment: &PaymentRequest, region: Region, at: Timestamp) -> Item {
+#[must_use]
+pub fn begun(payment: &PaymentRequest, region: Region, at: Timestamp) -> Item {
     mark(&bucket(at, &payment.key), payment, "begun", region, at, json!({}))
 }
 
 /// The mark of an attempt that is about to be acknowledged, in the bucket that its outcome names.
-pub(crate) fn acknowledged(
-    bucket: &str,
-    payment: &PaymentRequest,
-    reference: &str,
-    region: Region,
-    at: Timestamp,
-) -> Item {
+#[must_use]
+pub fn acknowledged(bucket: &str, payment: &PaymentRequest, reference: &str, region: Region, at: Timestamp) -> Item {
     mark(bucket, payment, "acknowledged", region, at, json!({"network_reference": {"S": reference}}))
 }
 
 /// The key of an acknowledgement by a Region in a bucket.
-pub(crate) fn acknowledgement_key(bucket: &str, key: &str, region: Region) -> Item {
+#[must_use]
+pub fn acknowledgement_key(bucket: &str, key: &str, region: Region) -> Item {
     item(json!({"pk": {"S": bucket}, "sk": {"S": format!("{key}#acknowledged#{region}")}}))
 }
 

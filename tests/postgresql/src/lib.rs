@@ -80,6 +80,30 @@ impl Server {
         self.run("pg_ctl", &["stop", "--mode=immediate", "--wait"])
     }
 
+    /// Ends the server and all of its processes with `SIGKILL`, as a Region that is lost does: nothing is flushed or said.
+    pub fn crash(&self) -> Result<(), ServerError> {
+        let file = self.home.join("data/postmaster.pid");
+        let unread = |why| ServerError::System { what: format!("{} cannot be read", file.display()), why };
+        let text = fs::read_to_string(&file).map_err(unread)?;
+        let id = text.lines().next().unwrap_or_default();
+        let mut all = vec![id.to_owned()];
+        all.extend(children(id));
+        let arguments: Vec<&str> = std::iter::once("-KILL").chain(all.iter().map(String::as_str)).collect();
+        self.command("kill", Path::new("kill"), &arguments)?;
+        for id in &all {
+            // A signal that is sent is not one that has arrived.
+            let gone = format!("--pid={id}");
+            self.command("tail", Path::new("timeout"), &["5", "tail", "-s", "0.01", &gone, "-f", "/dev/null"])?;
+        }
+        Ok(())
+    }
+
+    /// Where its data are.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
     /// Brings a killed server back.
     pub fn up(&self) -> Result<(), ServerError> {
         let socket = self.socket();
@@ -164,6 +188,12 @@ impl Drop for Server {
         let _ = self.kill();
         let _ = fs::remove_dir_all(&self.home);
     }
+}
+
+/// The processes that a process has started.
+fn children(of: &str) -> Vec<String> {
+    let listed = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
+    listed.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Where the programs are, the newest of Debian's versions before an older one.

@@ -118,6 +118,25 @@ pub fn fences(world: &World) -> Vec<(Duration, Region, u64)> {
     world.state().rds.global.as_ref().map(|global| global.fences.clone()).unwrap_or_default()
 }
 
+/// Whether a Region's volume has a payment, whatever the network: for checkers.
+#[must_use]
+pub fn holds(world: &World, region: Region, attempt_key: &str) -> bool {
+    let state = world.state();
+    let member = state.rds.global.as_ref().and_then(|global| global.member(region));
+    member.is_some_and(|member| member.volume.keys.contains(attempt_key))
+}
+
+/// How far a secondary is behind now; `None` where it cannot be measured, because it hears nothing of the writer.
+#[must_use]
+pub fn lag(world: &World, secondary: Region) -> Option<Duration> {
+    let now = world.elapsed();
+    let state = world.state();
+    let global = state.rds.global.as_ref()?;
+    let writer = global.writer().filter(|writer| *writer != secondary)?;
+    let heard = state.network.path_up(writer, secondary) && global.member(secondary)?.connected;
+    heard.then(|| global.lag_at(now))
+}
+
 /// Sets how far the secondary is behind from now on.
 pub fn set_lag(world: &World, lag: Duration) {
     if let Some(global) = world.state().rds.global.as_mut() {

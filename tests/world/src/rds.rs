@@ -1,6 +1,9 @@
 //! The RDS control plane of an Aurora global database with two clusters (AUG disaster recovery page, to the letter).
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,6 +49,8 @@ pub(crate) struct Global {
     /// Where the global writer endpoint points: DNS follows a promotion late.
     pub(crate) endpoint_at: Region,
     pub(crate) promotion: Duration,
+    /// What promotes a real database besides.
+    promoter: Option<Promoter>,
     pub(crate) lag: Duration,
     /// Since when nothing is carried over at all, while that is so.
     pub(crate) held_since: Option<Duration>,
@@ -157,6 +162,7 @@ pub fn create_global_cluster(world: &World, config: &GlobalClusterConfig) {
         members: [member(config.primary, true, 2), member(config.secondary, false, config.secondary_instances)],
         endpoint_at: config.primary,
         promotion: config.promotion,
+        promoter: None,
         lag: config.lag,
         held_since: None,
         shows_late: Duration::ZERO,
@@ -169,6 +175,25 @@ pub fn create_global_cluster(world: &World, config: &GlobalClusterConfig) {
         promotions: Vec::new(),
     });
     world.start_replication_metrics();
+}
+
+/// Promotes the database of a Region that is not simulated.
+#[derive(Clone)]
+pub struct Promoter(pub Arc<dyn Fn(Region) -> Promotion + Send + Sync>);
+/// A promotion under way.
+pub type Promotion = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl std::fmt::Debug for Promoter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Promoter")
+    }
+}
+
+/// Has a failover promote a real database too: it is done when both that and AWS's own time are over.
+pub fn promote_with(world: &World, promoter: Promoter) {
+    if let Some(global) = world.state().rds.global.as_mut() {
+        global.promoter = Some(promoter);
+    }
 }
 
 /// Every operation that RDS took on.
@@ -381,7 +406,7 @@ fn promote(world: &World, at: Region, form: &Form, data_loss_allowed: bool) -> R
 
 impl World {
     fn begin_failover(&self, from: Region, to: Region) {
-        let promotion = {
+        let (promotion, promoter) = {
             let mut state = self.state();
             let heard = state.network.linked(to, from);
             let Some(global) = state.rds.global.as_mut() else { return };
@@ -392,7 +417,7 @@ impl World {
                 old.writes_blocked = heard;
                 old.connected = false;
             }
-            let promotion = global.promotion;
+            let (promotion, promoter) = (global.promotion, global.promoter.clone());
             drop(state);
             // Fencing is best effort: an old primary that cannot be reached goes on writing, if it lives.
             let (id, message) = if heard {
@@ -404,9 +429,18 @@ impl World {
                 )
             };
             self.rds_event(if heard { from } else { to }, "RDS DB Instance Event", id, message);
-            promotion
+            (promotion, promoter)
         };
-        self.after(promotion, move |world| world.finish_promotion(from, to, "RDS-EVENT-0238"));
+        match promoter {
+            None => self.after(promotion, move |world| world.finish_promotion(from, to, "RDS-EVENT-0238")),
+            Some(Promoter(promoter)) => {
+                let world = self.clone();
+                tokio::spawn(async move {
+                    tokio::join!(tokio::time::sleep(promotion), promoter(to));
+                    world.finish_promotion(from, to, "RDS-EVENT-0238");
+                });
+            }
+        }
     }
 
     fn begin_switchover(&self, from: Region, to: Region) {

@@ -49,6 +49,8 @@ pub struct World(Arc<Inner>);
 
 struct Inner {
     start: Timestamp,
+    /// How much of the story had passed when the clock began to run.
+    head_start: Duration,
     started: Instant,
     state: Mutex<State>,
 }
@@ -84,10 +86,17 @@ impl World {
     /// A world without services in it. Call it inside a single-threaded tokio runtime.
     #[must_use]
     pub fn new(config: &WorldConfig) -> Self {
+        Self::later(config, Duration::ZERO)
+    }
+
+    /// A world that begins so long after its own start: for real time, in which nobody wants to wait for a quiet minute.
+    #[must_use]
+    pub fn later(config: &WorldConfig, head_start: Duration) -> Self {
         // The SDK draws its retry jitter from the thread's generator; seeded, its back-off is part of the run.
         fastrand::seed(config.seed);
         Self(Arc::new(Inner {
             start: config.start,
+            head_start,
             started: Instant::now(),
             state: Mutex::new(State {
                 network: Network::default(),
@@ -119,13 +128,19 @@ impl World {
     /// Since the start.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.0.started.elapsed()
+        self.0.head_start + self.0.started.elapsed()
     }
 
     /// The true time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.0.start.checked_add(self.elapsed()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The true time at the start.
+    #[must_use]
+    pub fn start(&self) -> Timestamp {
+        self.0.start
     }
 
     /// What a Region's clocks show.

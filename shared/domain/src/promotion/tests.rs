@@ -545,6 +545,7 @@ fn closing_names_what_is_not_clean() {
 }
 
 mod guard_evidence;
+mod judgement;
 mod properties;
 mod sentences;
 mod steps;
