@@ -71,3 +71,55 @@ resource "aws_iam_role_policy" "ledger_fan_out" {
     Statement = [{ Effect = "Allow", Action = "lambda:InvokeFunction", Resource = module.reconcile_ledger.live_arn }]
   })
 }
+
+# One file that takes more than one invocation: its shards side by side, and one report over all of them.
+#
+#   aws stepfunctions start-execution --region <Region> --state-machine-arn <arn> \
+#     --input '{"object":"holdfast/clearing/adyen/batch_12.csv","slices":4}'
+
+resource "aws_sfn_state_machine" "ledger_shards" {
+  #checkov:skip=CKV_AWS_285:The functions log each run; the state machine adds only the order, and Step Functions keeps that for 90 days.
+  #checkov:skip=CKV_AWS_284:Tracing would put X-Ray's API on the path of an outage.
+  name       = "holdfast-reconcile-ledger-shards"
+  role_arn   = aws_iam_role.ledger_shards.arn
+  definition = templatefile("${path.module}/../step-functions/reconcile-ledger.asl.json", { ReconcileLedgerArn = module.reconcile_ledger.live_arn })
+}
+
+resource "aws_iam_role" "ledger_shards" {
+  name        = "holdfast-reconcile-ledger-shards-${local.region}"
+  description = "Starts reconcile-ledger for each shard of a large file"
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "states.amazonaws.com" }
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = local.account }
+        ArnLike      = { "aws:SourceArn" = "arn:aws:states:${local.region}:${local.account}:stateMachine:holdfast-*" }
+      }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "ledger_shards" {
+  name = "what-it-calls"
+  role = aws_iam_role.ledger_shards.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      { Effect = "Allow", Action = "lambda:InvokeFunction", Resource = module.reconcile_ledger.live_arn },
+      # A distributed map runs its items as executions of the same state machine.
+      {
+        Effect   = "Allow"
+        Action   = "states:StartExecution"
+        Resource = "arn:aws:states:${local.region}:${local.account}:stateMachine:holdfast-reconcile-ledger-shards"
+      },
+      {
+        Effect   = "Allow"
+        Action   = ["states:DescribeExecution", "states:StopExecution"]
+        Resource = "arn:aws:states:${local.region}:${local.account}:execution:holdfast-reconcile-ledger-shards/*"
+      },
+    ]
+  })
+}

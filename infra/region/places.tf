@@ -42,6 +42,7 @@ locals {
     keys           = "arn:aws:kms:${local.own.region}:${local.account}:key/*"
     secrets        = [for name in local.pager_secrets : "arn:aws:secretsmanager:${local.own.region}:${local.account}:secret:${name}-??????"]
     global_cluster = "arn:aws:rds::${local.account}:global-cluster:${local.topology.global_cluster}"
+    batch_role     = try(var.holdfast.policy.receipts.at_scale.batch_role_arn, null)
   })
   peer = merge(local.tables[local.other.region], {
     region    = local.other.region

@@ -38,8 +38,9 @@ module "reconcile_ledger" {
       resources = [local.here.attempts]
     },
     {
+      # Files of the card network and the bank, and what the shards of a large one have left for the merge.
       actions   = ["s3:GetObject"]
-      resources = ["${local.here.bucket}/holdfast/clearing/*"]
+      resources = ["${local.here.bucket}/holdfast/clearing/*", "${local.here.bucket}/holdfast/reconcile-ledger/*"]
     },
     {
       # Reports, and copies of files that cannot be used. It deletes nothing: the original stays where it landed.

@@ -20,7 +20,12 @@ module "reconcile_receipts" {
     }
   }
 
-  may = [
+  may = concat([
+    {
+      # One apply at a time, in either Region.
+      actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+      resources = [local.here.coordination]
+    },
     {
       actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
       resources = [local.here.bucket, local.peer.bucket]
@@ -43,7 +48,25 @@ module "reconcile_receipts" {
       actions   = ["events:PutEvents"]
       resources = [local.here.bus, local.witness.bus]
     },
-  ]
+    ],
+    # Buckets that are too large to be listed: jobs of Batch Replication, under a role that the owners have made for them.
+    local.here.batch_role == null ? [] : [
+      {
+        # S3 knows no resource for a job that does not exist yet.
+        actions   = ["s3:CreateJob", "s3:DescribeJob"]
+        resources = ["*"]
+        when      = { StringEquals = { "aws:RequestedRegion" = [local.here.region, local.peer.region] } }
+      },
+      {
+        actions   = ["s3:GetReplicationConfiguration"]
+        resources = [local.here.bucket, local.peer.bucket]
+      },
+      {
+        actions   = ["iam:PassRole"]
+        resources = [local.here.batch_role]
+        when      = { StringEquals = { "iam:PassedToService" = ["batchoperations.s3.amazonaws.com"] } }
+      },
+  ])
 
   never = [
     {

@@ -114,7 +114,12 @@ const UNSEEN: &[(&str, &str, &[Place], &str)] = &[
     ("reconcile-receipts", "s3:PutObjectTagging", &BOTH, COPY),
     ("reconcile-receipts", "s3:PutObjectRetention", &BOTH, COPY),
     ("reconcile-receipts", "s3:PutObjectLegalHold", &BOTH, COPY),
+    ("reconcile-receipts", "s3:CreateJob", &BOTH, AT_SCALE),
+    ("reconcile-receipts", "s3:DescribeJob", &BOTH, AT_SCALE),
+    ("reconcile-receipts", "s3:GetReplicationConfiguration", &BOTH, AT_SCALE),
+    ("reconcile-receipts", "iam:PassRole", &[Place::Here], AT_SCALE),
 ];
+const AT_SCALE: &str = "only with policy.receipts.at_scale; tests/drill/tests/inventory.rs shows the calls, and S3 checks PassRole";
 const BOTH: [Place; 2] = [Place::Here, Place::Peer];
 const SQL: &str = "SQL is the one port: the simulated ledger is no wire; the permission signs the password's token";
 const SNAPSHOT: &str = "RDS checks it when the snapshot that is copied is encrypted";

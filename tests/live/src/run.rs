@@ -275,6 +275,8 @@ async fn endpoint(world: &World, caller: &str, region: Region) -> io::Result<Str
 /// What a Region's functions are configured with: its own ways to the databases and to the front doors.
 fn config_of(setup: &Setup, home: &Home, region: Region, way: &str) -> Config {
     let mut config = Config { policy: setup.config.policy.clone(), ..example_config() };
+    // Real processes reach real addresses: nobody's PagerDuty is rung by a drill.
+    config.paging = holdfast_domain::paging::Paging::default();
     let topology = &mut config.topology;
     topology.writer_endpoint = home.join(format!("{region}/writer")).display().to_string();
     topology.ledger.database = DATABASE.into();
