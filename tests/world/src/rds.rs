@@ -50,7 +50,7 @@ pub(crate) struct Global {
     pub(crate) endpoint_at: Region,
     pub(crate) promotion: Duration,
     /// What promotes a real database besides.
-    promoter: Option<Promoter>,
+    pub(crate) promoter: Option<Promoter>,
     pub(crate) lag: Duration,
     /// Since when nothing is carried over at all, while that is so.
     pub(crate) held_since: Option<Duration>,

@@ -267,13 +267,15 @@ impl World {
         self.state().network.set_skew_ms(region, skew_ms);
     }
 
-    /// Lets go of the code and the hosts in it, which hold the world themselves: it would never be freed. What happened stays.
+    /// Lets go of the code and the hosts in it, which hold the world themselves: it would never be freed. A real database that
+    /// it promotes is let go of too. What happened stays.
     pub fn close(&self) {
-        let (functions, hosts) = {
+        let (functions, hosts, promoter) = {
             let mut state = self.state();
-            (state.lambda.take_functions(), state.route53.take_hosts())
+            let promoter = state.rds.global.as_mut().and_then(|global| global.promoter.take());
+            (state.lambda.take_functions(), state.route53.take_hosts(), promoter)
         };
-        drop((functions, hosts));
+        drop((functions, hosts, promoter));
     }
 
     /// Gives up on something that takes too long.
