@@ -42,6 +42,7 @@ locals {
     keys           = "arn:aws:kms:${local.own.region}:${local.account}:key/*"
     secrets        = [for name in local.pager_secrets : "arn:aws:secretsmanager:${local.own.region}:${local.account}:secret:${name}-??????"]
     global_cluster = "arn:aws:rds::${local.account}:global-cluster:${local.topology.global_cluster}"
+    jobs           = "arn:aws:s3:${local.own.region}:${local.account}:job/*"
     batch_role     = try(var.holdfast.policy.receipts.at_scale.batch_role_arn, null)
   })
   peer = merge(local.tables[local.other.region], {
@@ -51,6 +52,7 @@ locals {
     topic     = local.other.page_topic_arn
     cluster   = local.other.cluster_arn
     keys      = "arn:aws:kms:${local.other.region}:${local.account}:key/*"
+    jobs      = "arn:aws:s3:${local.other.region}:${local.account}:job/*"
     snapshots = "arn:aws:rds:${local.other.region}:${local.account}:cluster-snapshot:*"
     # The ARN of a global cluster has no Region: the client's own decides which control plane is asked.
     global_cluster = "arn:aws:rds::${local.account}:global-cluster:${local.topology.global_cluster}"

@@ -53,9 +53,13 @@ module "reconcile_receipts" {
     local.here.batch_role == null ? [] : [
       {
         # S3 knows no resource for a job that does not exist yet.
-        actions   = ["s3:CreateJob", "s3:DescribeJob"]
+        actions   = ["s3:CreateJob"]
         resources = ["*"]
         when      = { StringEquals = { "aws:RequestedRegion" = [local.here.region, local.peer.region] } }
+      },
+      {
+        actions   = ["s3:DescribeJob"]
+        resources = [local.here.jobs, local.peer.jobs]
       },
       {
         actions   = ["s3:GetReplicationConfiguration"]

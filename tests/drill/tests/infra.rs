@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use drill::deployment::{DATA_REGIONS, REGIONS, Setup, deploy, example_config};
+use drill::deployment::{DATA_REGIONS, REGIONS, Setup, TABLE, deploy, example_config};
 use drill::play;
 use drill::scenario::{Pace, SCENARIOS, Scenario};
 use holdfast_aws::metrics::Metrics;
@@ -16,6 +16,7 @@ use holdfast_aws::{Invocation, Startup};
 use holdfast_domain::Timestamp;
 use holdfast_infra::terraform::{Area, Function, Place, Terraform};
 use holdfast_payments::service::bucket;
+use holdfast_world::dynamodb::{Mode, create_table};
 use holdfast_world::fault::{CallEffect, CallFault, CallMatch};
 use holdfast_world::s3::{self, About};
 use holdfast_world::{Caller, RecordedRequest, Region, World, WorldConfig};
@@ -119,7 +120,8 @@ const UNSEEN: &[(&str, &str, &[Place], &str)] = &[
     ("reconcile-receipts", "s3:GetReplicationConfiguration", &BOTH, AT_SCALE),
     ("reconcile-receipts", "iam:PassRole", &[Place::Here], AT_SCALE),
 ];
-const AT_SCALE: &str = "only with policy.receipts.at_scale; tests/drill/tests/inventory.rs shows the calls, and S3 checks PassRole";
+const AT_SCALE: &str =
+    "only with policy.receipts.at_scale; tests/drill/tests/inventory.rs shows the calls, and S3 checks PassRole";
 const BOTH: [Place; 2] = [Place::Here, Place::Peer];
 const SQL: &str = "SQL is the one port: the simulated ledger is no wire; the permission signs the password's token";
 const SNAPSHOT: &str = "RDS checks it when the snapshot that is copied is encrypted";
@@ -207,6 +209,8 @@ fn installed_names() -> BTreeSet<&'static str> {
 /// Both ways: copies in one piece and in parts, one of them broken off, and deletes.
 async fn receipts() -> Vec<RecordedRequest> {
     let world = World::new(&WorldConfig { seed: 1, start: "2026-11-24T14:00:00Z".parse().unwrap() });
+    // One apply at a time: its lease is in the coordination table.
+    create_table(&world, TABLE, Mode::Mrsc(REGIONS), "pk", Some("sk"));
     for region in DATA_REGIONS {
         s3::create_bucket(&world, bucket(region), region);
     }
