@@ -244,7 +244,7 @@ fn way_out_of(subject: &Region, topology: &Topology) -> String {
 /// The command that sends a payload to promote-aurora in a Region.
 fn invoke(region: &Region, payload: &str) -> String {
     format!(
-        "aws lambda invoke --region {region} --function-name holdfast-promote-aurora --cli-binary-format raw-in-base64-out --payload '{payload}' /dev/stdout"
+        "aws lambda invoke --region {region} --function-name holdfast-promote-aurora:live --cli-binary-format raw-in-base64-out --payload '{payload}' /dev/stdout"
     )
 }
 

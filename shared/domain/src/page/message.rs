@@ -73,7 +73,7 @@ impl Message<'_> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/');
         (rings && incident.chars().all(is_plain)).then(|| {
             format!(
-                "aws lambda invoke --region {} --function-name holdfast-page-humans --cli-binary-format raw-in-base64-out --payload '{{\"action\":\"ack\",\"incident\":\"{incident}\",\"by\":\"<you>\"}}' /dev/stdout",
+                "aws lambda invoke --region {} --function-name holdfast-page-humans:live --cli-binary-format raw-in-base64-out --payload '{{\"action\":\"ack\",\"incident\":\"{incident}\",\"by\":\"<you>\"}}' /dev/stdout",
                 self.from
             )
         })

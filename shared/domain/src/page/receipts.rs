@@ -24,7 +24,7 @@ pub(super) fn reconciled(summary: &Summary, cluster: &str) -> Option<Page> {
     let left = if left.is_empty() { "unknown: the run did not finish".to_owned() } else { left.join(", ") };
     let apply = match summary.state {
         State::Planned if plan.to_do() > 0 => format!(
-            "\nTo carry the plan out:\naws lambda invoke --region {} --function-name holdfast-reconcile-receipts \\\n  --cli-binary-format raw-in-base64-out --payload '{{\"action\":\"apply_receipts\",\"by\":\"<you>\"}}' /dev/stdout",
+            "\nTo carry the plan out:\naws lambda invoke --region {} --function-name holdfast-reconcile-receipts:live \\\n  --cli-binary-format raw-in-base64-out --payload '{{\"action\":\"apply_receipts\",\"by\":\"<you>\"}}' /dev/stdout",
             summary.region
         ),
         State::Planned | State::Applied | State::Unfinished => String::new(),

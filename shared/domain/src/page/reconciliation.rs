@@ -113,7 +113,7 @@ fn again(summary: &Summary) -> String {
         Pass::Salvage => r#"{"action":"reconcile","pass":"salvage","from":"<instant>","to":"<instant>"}"#,
     };
     format!(
-        "aws lambda invoke --region {} --function-name holdfast-reconcile-ledger --cli-binary-format raw-in-base64-out --payload '{payload}' /dev/stdout",
+        "aws lambda invoke --region {} --function-name holdfast-reconcile-ledger:live --cli-binary-format raw-in-base64-out --payload '{payload}' /dev/stdout",
         summary.region
     )
 }

@@ -141,7 +141,7 @@ fn need(link: &Link, kind: Kind) -> String {
 
 fn look_at(link: &Link) -> String {
     format!(
-        "To see more: aws lambda invoke --region {} --function-name holdfast-verify-replication --cli-binary-format raw-in-base64-out --payload '{{\"action\":\"status\"}}' /dev/stdout",
+        "To see more: aws lambda invoke --region {} --function-name holdfast-verify-replication:live --cli-binary-format raw-in-base64-out --payload '{{\"action\":\"status\"}}' /dev/stdout",
         link.to
     )
 }

@@ -31,9 +31,9 @@ fn counted() -> Counted {
     Counted::one_payment(at(0))
 }
 
-const APPROVE: &str = r#"aws lambda invoke --region eu-west-2 --function-name holdfast-promote-aurora --cli-binary-format raw-in-base64-out --payload '{"action":"approve","incident":"e7","by":"<you>"}' /dev/stdout"#;
+const APPROVE: &str = r#"aws lambda invoke --region eu-west-2 --function-name holdfast-promote-aurora:live --cli-binary-format raw-in-base64-out --payload '{"action":"approve","incident":"e7","by":"<you>"}' /dev/stdout"#;
 const CLOSE: &str = r#"--payload '{"action":"close","incident":"e7","by":"<you>"}' /dev/stdout"#;
-const STATUS: &str = r#"To see more: aws lambda invoke --region eu-west-2 --function-name holdfast-promote-aurora --cli-binary-format raw-in-base64-out --payload '{"action":"status"}' /dev/stdout"#;
+const STATUS: &str = r#"To see more: aws lambda invoke --region eu-west-2 --function-name holdfast-promote-aurora:live --cli-binary-format raw-in-base64-out --payload '{"action":"status"}' /dev/stdout"#;
 
 #[test]
 fn it_has_begun() {
