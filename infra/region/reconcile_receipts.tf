@@ -50,27 +50,26 @@ module "reconcile_receipts" {
     },
     ],
     # Buckets that are too large to be listed: jobs of Batch Replication, under a role that the owners have made for them.
-    local.here.batch_role == null ? [] : [
-      {
-        # S3 knows no resource for a job that does not exist yet.
-        actions   = ["s3:CreateJob"]
-        resources = ["*"]
-        when      = { StringEquals = { "aws:RequestedRegion" = [local.here.region, local.peer.region] } }
-      },
-      {
-        actions   = ["s3:DescribeJob"]
-        resources = [local.here.jobs, local.peer.jobs]
-      },
-      {
-        actions   = ["s3:GetReplicationConfiguration"]
-        resources = [local.here.bucket, local.peer.bucket]
-      },
-      {
-        actions   = ["iam:PassRole"]
-        resources = [local.here.batch_role]
-        when      = { StringEquals = { "iam:PassedToService" = ["batchoperations.s3.amazonaws.com"] } }
-      },
-  ])
+    local.here.batch_role == null ? [] : [{
+      # S3 knows no resource for a job that does not exist yet.
+      actions   = ["s3:CreateJob"]
+      resources = ["*"]
+      when      = { StringEquals = { "aws:RequestedRegion" = [local.here.region, local.peer.region] } }
+    }],
+    local.here.batch_role == null ? [] : [{
+      actions   = ["s3:DescribeJob"]
+      resources = [local.here.jobs, local.peer.jobs]
+    }],
+    local.here.batch_role == null ? [] : [{
+      actions   = ["s3:GetReplicationConfiguration"]
+      resources = [local.here.bucket, local.peer.bucket]
+    }],
+    local.here.batch_role == null ? [] : [{
+      actions   = ["iam:PassRole"]
+      resources = [local.here.batch_role]
+      when      = { StringEquals = { "iam:PassedToService" = ["batchoperations.s3.amazonaws.com"] } }
+    }],
+  )
 
   never = [
     {
