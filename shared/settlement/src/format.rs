@@ -11,6 +11,7 @@ mod finding;
 pub mod ipm;
 pub mod ledger;
 pub mod mapping;
+mod rows;
 pub mod stripe;
 mod table;
 

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, Seek};
 
-use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 use holdfast_domain::Timestamp;
 use holdfast_domain::money::Currency;
 
 use super::clock;
 use super::fault::{Fault, FormatError, excerpt};
+use super::rows::{RowError, Rows};
 use crate::currencies::{self, Exponents};
 use crate::decimal::Decimal;
 use crate::record::{Position, Record};
@@ -22,9 +22,8 @@ pub(super) struct Column {
 /// A CSV file between its header and its end.
 pub(super) struct Table<R> {
     pub(super) file: String,
-    reader: Reader<R>,
+    row: Rows<R>,
     header: Vec<String>,
-    row: StringRecord,
     pub(super) rows: u64,
     /// The currencies that the file has, by the code as it writes them.
     seen: Vec<([u8; 3], Currency)>,
@@ -44,19 +43,14 @@ impl<R: BufRead> Table<R> {
 
     /// A file whose rows may have any number of fields, and whose header comes later.
     pub(super) fn sectioned(file: &str, from: R, delimiter: u8, flexible: bool) -> Self {
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(flexible)
-            .delimiter(delimiter)
-            .buffer_capacity(1 << 16)
-            .from_reader(from);
-        Self { file: file.to_owned(), reader, header: Vec::new(), row: StringRecord::new(), rows: 0, seen: Vec::new() }
+        let row = Rows::new(from, delimiter, flexible);
+        Self { file: file.to_owned(), row, header: Vec::new(), rows: 0, seen: Vec::new() }
     }
 
     /// Takes the present row as the header, without its first `skipped` fields; their places are kept.
     pub(super) fn take_header(&mut self, skipped: usize) -> Result<(), FormatError> {
         let mut header = Vec::new();
-        for (place, name) in self.row.iter().enumerate() {
+        for (place, name) in self.row.fields().enumerate() {
             let name = if place == 0 { name.strip_prefix('\u{feff}').unwrap_or(name) } else { name };
             let name = if place < skipped { "" } else { name };
             header.push(name.trim().to_owned());
@@ -68,7 +62,7 @@ impl<R: BufRead> Table<R> {
     /// Steps to the next row; `false` at the end.
     #[inline]
     pub(super) fn next(&mut self) -> Result<bool, FormatError> {
-        match self.reader.read_record(&mut self.row) {
+        match self.row.step() {
             Ok(more) => {
                 self.rows += u64::from(more);
                 Ok(more)
@@ -77,22 +71,22 @@ impl<R: BufRead> Table<R> {
         }
     }
 
-    fn broken(&self, error: csv::Error) -> FormatError {
-        let place = error.position().map_or_else(|| self.place(), to_position);
-        let fault = if let ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
-            Fault::FieldCount { found: *len, expected: *expected_len }
-        } else if let ErrorKind::Utf8 { err, .. } = error.kind() {
-            Fault::NotUtf8 { column: self.header.get(err.field()).cloned().unwrap_or_else(|| err.field().to_string()) }
-        } else {
-            Fault::Io(error.into())
-        };
-        FormatError::at(&self.file, place, fault)
+    #[cold]
+    fn broken(&self, error: RowError) -> FormatError {
+        self.fault(match error {
+            RowError::FieldCount { found, expected } => Fault::FieldCount { found, expected },
+            RowError::NotUtf8(at) => {
+                Fault::NotUtf8 { column: self.header.get(at).cloned().unwrap_or_else(|| at.to_string()) }
+            }
+            RowError::Io(error) => Fault::Io(error),
+            RowError::TooLong => Fault::Io(std::io::Error::other("a row has more than four gigabytes")),
+        })
     }
 
     /// Where the present row stands.
     #[inline]
     pub(super) fn place(&self) -> Position {
-        self.row.position().map_or_else(|| to_position(self.reader.position()), to_position)
+        self.row.place()
     }
 
     /// A fault of the present row.
@@ -130,7 +124,7 @@ impl<R: BufRead> Table<R> {
     /// The field at a place, whatever the header says.
     #[inline]
     pub(super) fn field(&self, at: usize) -> &str {
-        self.row.get(at).unwrap_or_default().trim_ascii()
+        self.row.field(at).unwrap_or_default().trim_ascii()
     }
 
     /// Appends a value to a text.
@@ -220,12 +214,6 @@ impl<R: BufRead> Table<R> {
 impl<R: BufRead + Seek> Table<R> {
     /// Goes on with the row that begins at `place`.
     pub(super) fn seek(&mut self, place: Position) -> Result<(), FormatError> {
-        let mut to = csv::Position::new();
-        to.set_byte(place.byte).set_line(place.line);
-        self.reader.seek(to).map_err(|error| self.broken(error))
+        self.row.seek(place).map_err(|error| self.broken(RowError::Io(error)))
     }
-}
-
-fn to_position(position: &csv::Position) -> Position {
-    Position { source: 0, byte: position.byte(), line: position.line() }
 }
