@@ -19,7 +19,7 @@ use holdfast_payments::history::{History, Operation, Reads, Told};
 use holdfast_payments::service::host;
 use holdfast_postgresql::{DATABASE, PORT, Server as PostgreSql, ServerError, USER};
 use holdfast_report::{Behind, Kind};
-use holdfast_world::rds::{Promoter, promote_with, writer};
+use holdfast_world::rds::{Promoter, accepted, promote_with, writer};
 use holdfast_world::server::serve_as;
 use holdfast_world::{Caller, Region, World, WorldConfig, aurora};
 use http::Request;
@@ -362,9 +362,8 @@ async fn strike(world: &World, fault: Fault, parts: &mut Parts) -> Result<(), Li
         Fault::DublinDarkAndPromoterKilled => {
             let watched = world.clone();
             tokio::spawn(async move {
-                let asked =
-                    |world: &World| world.requests().iter().any(|request| request.operation == "FailoverGlobalCluster");
-                while !asked(&watched) {
+                // Not before RDS has it: a request that dies on its way is rightly made again.
+                while accepted(&watched).is_empty() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 watched.kill_function(Region::LONDON, Function::Promote.name());
