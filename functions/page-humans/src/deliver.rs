@@ -7,7 +7,7 @@ use holdfast_aws::Failure;
 use holdfast_aws::coordination::{Coordination, CoordinationError};
 use holdfast_domain::page::message::Message;
 use holdfast_domain::page::open::OpenPage;
-use holdfast_domain::page::{Delivery, Page, PageRecord, Turn, pager, pagerduty};
+use holdfast_domain::page::{Delivery, Page, PageRecord, pager, pagerduty};
 use serde_json::{Value, json};
 
 use crate::Pager;
@@ -36,11 +36,7 @@ impl Pager<'_> {
             Claim::Ours(record) => record,
             Claim::Not(answer) => return Ok(answer),
         };
-        let paging = &self.startup.config.paging;
-        let channels = match page.turn {
-            Turn::Rehearses => paging.all_channels(),
-            Turn::Tells | Turn::Asks | Turn::Ends => paging.channels_for(&page),
-        };
+        let channels = self.startup.config.paging.channels_for(&page);
         let asked = record.as_ref().map(|record| record.asked.clone()).unwrap_or_default();
         let sent = self.send(&self.message(&page, &[]), &channels, &asked).await;
         let kept = self.keep_open(&coordination, &page, &sent.failed).await;

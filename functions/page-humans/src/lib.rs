@@ -90,7 +90,7 @@ impl Pager<'_> {
     async fn rehearse(&self, dry_run: bool) -> Result<Value, Failure> {
         let page: Page = pager::rehearsal(&self.startup.region, self.startup.now(), self.cluster());
         if dry_run {
-            let channels = self.startup.config.paging.all_channels();
+            let channels = self.startup.config.paging.channels_for(&page);
             return Ok(json!({"would": "page", "headline": page.headline, "channels": channels}));
         }
         self.page(page).await

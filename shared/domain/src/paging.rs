@@ -93,18 +93,13 @@ const CHANNELS_MAX: usize = 12;
 pub const PAGERDUTY_EVENTS_URL: &str = "https://events.pagerduty.com/v2/enqueue";
 
 impl Paging {
-    /// The channels of a page when it is first sent. SNS is one of them always.
+    /// The channels of a page when it is first sent. SNS is one of them always; a rehearsal tries every one there is.
     #[must_use]
     pub fn channels_for(&self, page: &Page) -> BTreeSet<String> {
-        let takes = |channel: &&Channel| !channel.only_escalation && channel.takes(page);
+        let takes =
+            |channel: &&Channel| page.turn == Turn::Rehearses || (!channel.only_escalation && channel.takes(page));
         let named = self.channels.iter().filter(takes).map(|channel| channel.name.clone());
         named.chain([SNS.to_owned()]).collect()
-    }
-
-    /// Every channel there is: what a rehearsal tries.
-    #[must_use]
-    pub fn all_channels(&self) -> BTreeSet<String> {
-        self.channels.iter().map(|channel| channel.name.clone()).chain([SNS.to_owned()]).collect()
     }
 
     /// The channel of that name; `None` is SNS, or one that the configuration no longer has.

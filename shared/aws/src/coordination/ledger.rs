@@ -31,7 +31,8 @@ impl Coordination {
         self.put(&self.payout_key(), &payout.name(), payout, payout.version, condition).await
     }
 
-    async fn all_of<T: DeserializeOwned>(&self, key: String) -> Result<Vec<T>, CoordinationError> {
+    /// Every record of a partition.
+    pub(super) async fn all_of<T: DeserializeOwned>(&self, key: String) -> Result<Vec<T>, CoordinationError> {
         let mut listed = Vec::new();
         let mut next: Option<HashMap<String, AttributeValue>> = None;
         for _ in 0..PAGES_MAX {

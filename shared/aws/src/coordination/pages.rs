@@ -7,7 +7,7 @@ use holdfast_domain::page::PageRecord;
 use holdfast_domain::page::open::OpenPage;
 use holdfast_domain::page::pager::Rehearsed;
 
-use super::{Condition, Coordination, CoordinationError, KEY, body};
+use super::{Condition, Coordination, CoordinationError, KEY};
 use crate::clients::never_retried;
 
 /// What a thread's open page is kept under, in a partition of its own: they are listed every minute, and are few.
@@ -25,20 +25,9 @@ impl Coordination {
         self.put(&format!("page#{thread}"), "record", record, record.version, condition).await
     }
 
-    /// The pages that a channel has not taken or that nobody has acknowledged; the first megabyte of them.
+    /// The pages that a channel has not taken or that nobody has acknowledged.
     pub async fn open_pages(&self) -> Result<Vec<OpenPage>, CoordinationError> {
-        let key = self.open_pages_key();
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S(key.clone()))
-            .send()
-            .await
-            .map_err(|error| self.unavailable("Query", &error))?;
-        answer.items().iter().map(|item| body(item, &key)).collect()
+        self.all_of(self.open_pages_key()).await
     }
 
     /// A thread's open page.
