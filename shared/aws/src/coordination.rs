@@ -25,6 +25,7 @@ use crate::failure::causes;
 
 mod ledger;
 mod pages;
+mod readiness;
 mod receipts;
 mod replication;
 mod trails;

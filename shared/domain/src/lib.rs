@@ -16,6 +16,7 @@ pub mod policy;
 pub mod price;
 pub mod promotion;
 pub mod quorum;
+pub mod readiness;
 pub mod receipts;
 pub mod reconciliation;
 pub mod region;
