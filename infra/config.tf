@@ -14,7 +14,17 @@ locals {
         reader_endpoint = lookup(module.global.reader_endpoints, data.region, data.reader_endpoint)
       })]
     })
+    }, local.traffic == null ? {} : {
+    traffic = merge(local.traffic, {
+      service_domain = var.service_domain
+      regions = { for region, doors in local.traffic.regions : region => merge(doors, {
+        load_balancer = try(local.front_doors[region].name, doors.load_balancer)
+      }) }
+    })
   }))
+
+  traffic     = try(local.file.traffic, null)
+  front_doors = { (module.first.region) = module.first.front_door, (module.second.region) = module.second.front_door }
 
   platform = {
     zips                  = var.zips

@@ -42,7 +42,7 @@ locals {
         ["AWS/Lambda", "Invocations", "FunctionName", "holdfast-${name}", "Resource", "holdfast-${name}:live", { stat = "Sum", label = name }]
       ] },
       { title = "Functions: errors", of = local.line, metrics = [
-        for name in ["observe-region", "promote-aurora", "verify-replication", "reconcile-ledger", "reconcile-receipts", "page-humans"] :
+        for name in ["observe-region", "promote-aurora", "verify-replication", "reconcile-ledger", "reconcile-receipts", "page-humans", "shift-traffic"] :
         ["AWS/Lambda", "Errors", "FunctionName", "holdfast-${name}", "Resource", "holdfast-${name}:live", { stat = "Sum", label = name }]
       ] },
     ],
@@ -68,7 +68,7 @@ locals {
         ["Holdfast", metric, "Function", "reconcile-ledger", "Region", local.region, "Pass", "clearing", { stat = "Maximum", label = metric }]
       ] },
       { title = "Dead letters", of = local.line, metrics = [
-        for name in ["observe-region", "promote-aurora", "verify-replication", "reconcile-ledger", "reconcile-receipts", "page-humans"] :
+        for name in ["observe-region", "promote-aurora", "verify-replication", "reconcile-ledger", "reconcile-receipts", "page-humans", "shift-traffic"] :
         ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "holdfast-${name}-dead-letters", { stat = "Maximum", label = name }]
       ] },
     ],

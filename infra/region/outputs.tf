@@ -38,6 +38,7 @@ output "switch" {
 output "front_door" {
   description = "The load balancer, for DNS; absent where the service is left out."
   value = one([for lb in aws_lb.service : {
+    name       = lb.arn_suffix
     dns_name   = lb.dns_name
     zone_id    = lb.zone_id
     validation = tolist(aws_acm_certificate.service[0].domain_validation_options)
@@ -58,5 +59,6 @@ output "functions" {
     reconcile-ledger   = module.reconcile_ledger.described
     reconcile-receipts = module.reconcile_receipts.described
     page-humans        = module.page_humans.described
+    shift-traffic      = module.shift_traffic.described
   }
 }

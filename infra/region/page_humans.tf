@@ -19,7 +19,7 @@ module "page_humans" {
         source = ["holdfast"]
         "detail-type" = [
           "RegionDoubtful", "StandbyDark", "IncidentAdvanced", "LossCounted", "ReplicationChanged", "KeysAcceptedTwice",
-          "ReceiptsReconciled", "PromotionSlow", "DatabaseNotice", "TriggerRefused", "LedgerReconciled", "ClearingFileRefused",
+          "ReceiptsReconciled", "PromotionSlow", "DatabaseNotice", "TriggerRefused", "LedgerReconciled", "ClearingFileRefused", "TrafficShifted",
         ]
       })
     }

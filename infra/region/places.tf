@@ -44,6 +44,9 @@ locals {
     global_cluster = "arn:aws:rds::${local.account}:global-cluster:${local.topology.global_cluster}"
     jobs           = "arn:aws:s3:${local.own.region}:${local.account}:job/*"
     batch_role     = try(var.holdfast.policy.receipts.at_scale.batch_role_arn, null)
+    switch         = "arn:aws:s3:::${local.topology.global_cluster}-switch-${local.region}"
+    evacuation     = "arn:aws:s3:::${local.topology.global_cluster}-switch-${local.region}/evacuate/${local.other.region}"
+    weighted_zone  = try("arn:aws:route53:::hostedzone/${var.holdfast.traffic.routing.weighted.hosted_zone_id}", null)
   })
   peer = merge(local.tables[local.other.region], {
     region    = local.other.region

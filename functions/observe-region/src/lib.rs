@@ -33,6 +33,7 @@ const DOUBTFUL_ROUNDS: u32 = 3;
 const DOUBT_AGAIN_ROUNDS: u32 = 6;
 
 /// Observes for a minute on a schedule, or for some rounds by hand.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the domain names the function of every other action")]
 pub async fn handle(startup: &Startup, ledger: Arc<dyn Ledger>, invocation: Invocation) -> Result<Value, Failure> {
     let mut reports = Vec::new();
     for trigger in startup.triggers(FUNCTION, &invocation).await? {
@@ -42,23 +43,7 @@ pub async fn handle(startup: &Startup, ledger: Arc<dyn Ledger>, invocation: Invo
                 Action::Status => status(startup).await?,
                 Action::Observe { .. } | Action::Resume if request.dry_run => json!({"would": "probe and vote"}),
                 Action::Observe { rounds } => observe(startup, &*ledger, &invocation, rounds).await,
-                Action::Resume
-                | Action::Verify
-                | Action::Gate
-                | Action::PlanReceipts { .. }
-                | Action::Shard { .. }
-                | Action::ApplyReceipts { .. }
-                | Action::Failover { .. }
-                | Action::Switchover { .. }
-                | Action::Approve { .. }
-                | Action::Veto { .. }
-                | Action::Freeze { .. }
-                | Action::Unfreeze { .. }
-                | Action::Retry { .. }
-                | Action::Close { .. }
-                | Action::Ack { .. }
-                | Action::Rehearse
-                | Action::Reconcile { .. } => return Err(not_ours(startup).await),
+                elsewhere => return Err(startup.refuse(FUNCTION, elsewhere.goes_elsewhere(FUNCTION)).await),
             },
             Trigger::Alarm(_)
             | Trigger::Holdfast(_)

@@ -42,6 +42,7 @@ pub async fn handle(startup: &Startup, secrets: &Secrets, invocation: Invocation
 }
 
 impl Pager<'_> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the domain names the function of every other action")]
     async fn take(&self, trigger: Trigger) -> Result<Value, Failure> {
         match trigger {
             Trigger::Holdfast(event) => self.event(&event).await,
@@ -57,22 +58,7 @@ impl Pager<'_> {
                     self.acknowledge(&incident, &by, &comment, request.dry_run).await
                 }
                 Action::Rehearse => self.rehearse(request.dry_run).await,
-                Action::Observe { .. }
-                | Action::Verify
-                | Action::Gate
-                | Action::PlanReceipts { .. }
-                | Action::Shard { .. }
-                | Action::ApplyReceipts { .. }
-                | Action::Resume
-                | Action::Failover { .. }
-                | Action::Switchover { .. }
-                | Action::Approve { .. }
-                | Action::Veto { .. }
-                | Action::Freeze { .. }
-                | Action::Unfreeze { .. }
-                | Action::Retry { .. }
-                | Action::Close { .. }
-                | Action::Reconcile { .. } => Err(self.not_ours().await),
+                elsewhere => Err(self.startup.refuse(FUNCTION, elsewhere.goes_elsewhere(FUNCTION)).await),
             },
             Trigger::Rds(_) | Trigger::Object { .. } => Err(self.not_ours().await),
         }

@@ -10,6 +10,7 @@ use holdfast_domain::quorum::Watch;
 use holdfast_domain::trigger::{AlarmState, Manual, RdsEvent, Trigger};
 use serde_json::{Value, json};
 
+mod closing;
 mod drive;
 mod notice;
 mod observe;

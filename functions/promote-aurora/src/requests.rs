@@ -6,31 +6,23 @@ use holdfast_aws::Failure;
 use holdfast_aws::coordination::CoordinationError;
 use holdfast_domain::Region;
 use holdfast_domain::blocked::{Blocked, Guard};
-use holdfast_domain::incident::{Approval, ClusterState, Freeze, Incident, Opening, Phase, Verb, Veto};
-use holdfast_domain::promotion::{Decision, decide, reasons_not_to_close};
+use holdfast_domain::incident::{Approval, Attestation, ClusterState, Freeze, Incident, Opening, Phase, Verb, Veto};
+use holdfast_domain::promotion::{Decision, decide};
+use holdfast_domain::topology::DataRegion;
 use holdfast_domain::trigger::{Action, Manual};
 use serde_json::{Value, json};
 
-use crate::rds::Rds;
 use crate::{FUNCTION, Run, unread};
 
 /// How often a request is put again when a driver saves at the same moment.
 const COLLISIONS_MAX: u32 = 5;
 
 impl Run<'_> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the domain names the function of every other action")]
     pub(crate) async fn request(&self, request: Manual) -> Result<Value, Failure> {
         let dry_run = request.dry_run;
         match request.action {
             Action::Status => self.status().await,
-            Action::Observe { .. } => Err(self.refused("`observe` goes to observe-region").await),
-            Action::PlanReceipts { .. } | Action::ApplyReceipts { .. } => {
-                Err(self.refused("`plan_receipts` and `apply_receipts` go to reconcile-receipts").await)
-            }
-            Action::Ack { .. } | Action::Rehearse => Err(self.refused("`ack` and `rehearse` go to page-humans").await),
-            Action::Verify | Action::Gate => Err(self.refused("`verify` and `gate` go to verify-replication").await),
-            Action::Reconcile { .. } | Action::Shard { .. } => {
-                Err(self.refused("`reconcile` and `shard` go to reconcile-ledger").await)
-            }
             Action::Resume if dry_run => self.status().await,
             Action::Resume => self.tick().await,
             Action::Failover { to, by, comment, overrides } => {
@@ -38,6 +30,12 @@ impl Run<'_> {
             }
             Action::Switchover { to, by, comment, overrides } => {
                 self.open_by_hand(Verb::Switchover, to, self.approval(by, comment, overrides), dry_run).await
+            }
+            Action::Failback { to, by, comment, overrides } => {
+                self.failback(to, self.approval(by, comment, overrides), dry_run).await
+            }
+            Action::Attest { incident, guard, by, evidence } => {
+                self.attest(&incident, guard, Attestation { by, evidence, at: self.startup.now() }, dry_run).await
             }
             Action::Approve { incident, by, comment, overrides } => {
                 let approval = self.approval(by, comment, overrides);
@@ -90,6 +88,7 @@ impl Run<'_> {
                 self.amend_state(dry_run, |state| state.freeze = None).await
             }
             Action::Close { incident, by, overrides } => self.close(&incident, &by, &overrides, dry_run).await,
+            elsewhere => Err(self.refused(&elsewhere.goes_elsewhere(FUNCTION)).await),
         }
     }
 
@@ -97,26 +96,39 @@ impl Run<'_> {
         Approval { by, comment, at: self.startup.now(), overrides }
     }
 
-    async fn refused(&self, problem: &str) -> Failure {
+    pub(crate) async fn refused(&self, problem: &str) -> Failure {
         self.startup.refuse(FUNCTION, problem.to_owned()).await
     }
 
-    async fn then_drive(&self, dry_run: bool) -> Result<Value, Failure> {
+    pub(crate) async fn then_drive(&self, dry_run: bool) -> Result<Value, Failure> {
         if dry_run { self.status().await } else { self.resume().await }
     }
 
-    /// Opens an incident on a person's word. The person accepts the loss by asking; guards still speak.
-    async fn open_by_hand(&self, verb: Verb, to: Region, approval: Approval, dry_run: bool) -> Result<Value, Failure> {
+    /// The other Region, for a request that promotes this one.
+    pub(crate) async fn peer_for(&self, to: &Region) -> Result<&DataRegion, Failure> {
         let here = &self.startup.region;
-        if to != *here {
+        if to != here {
             let problem = format!(
                 "promote-aurora in {here} only promotes {here}; send this to the one in {to}: aws lambda invoke --region {to} …"
             );
             return Err(self.refused(&problem).await);
         }
-        let Some(peer) = self.startup.config.topology.peer_of(here) else {
-            return Err(self.refused("this Region has no peer in the topology").await);
-        };
+        match self.startup.config.topology.peer_of(here) {
+            Some(peer) => Ok(peer),
+            None => Err(self.refused("this Region has no peer in the topology").await),
+        }
+    }
+
+    /// Opens an incident on a person's word. The person accepts the loss by asking; guards still speak.
+    pub(crate) async fn open_by_hand(
+        &self,
+        verb: Verb,
+        to: Region,
+        approval: Approval,
+        dry_run: bool,
+    ) -> Result<Value, Failure> {
+        let here = &self.startup.region;
+        let peer = self.peer_for(&to).await?;
         let state = self.startup.coordination().cluster_state().await.map_err(unread)?;
         if let Some(open) = state.open_incident() {
             let settled = matches!(open.phase, Phase::Restored | Phase::Reconciling | Phase::Failed);
@@ -161,34 +173,8 @@ impl Run<'_> {
         Ok(json!({"done": "nothing", "would": decision.to_string()}))
     }
 
-    /// Ends an incident when nothing speaks against it, or a person vouches for what does.
-    async fn close(&self, id: &str, by: &str, overrides: &BTreeSet<Guard>, dry_run: bool) -> Result<Value, Failure> {
-        let state = self.startup.coordination().cluster_state().await.map_err(unread)?;
-        let Some(incident) = state.open_incident().filter(|incident| incident.id() == id) else {
-            return Err(self.refused(&no_such(id, &state)).await);
-        };
-        let rds = Rds::in_region(&self.startup.sdk, &self.startup.region);
-        let cluster = rds.global_cluster(&self.startup.config.topology.global_cluster).await;
-        let blocked = reasons_not_to_close(incident, &cluster, overrides);
-        if !blocked.is_empty() || dry_run {
-            return Ok(json!({"done": "nothing", "incident": id, "blocked": blocked}));
-        }
-        let said = if overrides.is_empty() {
-            format!("closed by {by}")
-        } else {
-            let names: Vec<&str> = overrides.iter().map(|guard| guard.name()).collect();
-            format!("closed by {by}, who vouches for {}", names.join(", "))
-        };
-        let Some(mut state) = self.outwait_driver(state).await? else { return Ok(crate::drive::busy()) };
-        state.driver = Some(self.invocation.id.clone());
-        self.advance(&mut state, Phase::Closed, said, |_| {}).await?;
-        self.then_drive(false).await?;
-        self.tell(&state).await?;
-        Ok(json!({"done": "closed", "incident": id}))
-    }
-
     /// Changes the incident of that name, whatever a driver does at the same moment.
-    async fn amend(
+    pub(crate) async fn amend(
         &self,
         id: &str,
         dry_run: bool,
@@ -249,7 +235,7 @@ impl Run<'_> {
     }
 }
 
-fn no_such(id: &str, state: &ClusterState) -> String {
+pub(crate) fn no_such(id: &str, state: &ClusterState) -> String {
     match &state.incident {
         Some(incident) => format!("there is no incident `{id}`; the last one is {incident}"),
         None => format!("there is no incident `{id}`, and there never was one"),

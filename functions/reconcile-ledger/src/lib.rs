@@ -72,6 +72,7 @@ impl Run<'_> {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the domain names the function of every other action")]
     async fn asked(&self, action: Action) -> Result<Value, Failure> {
         match action {
             Action::Status => self.status().await,
@@ -91,22 +92,7 @@ impl Run<'_> {
                 };
                 Err(self.startup.refuse(FUNCTION, problem.to_owned()).await)
             }
-            Action::Observe { .. }
-            | Action::Verify
-            | Action::Gate
-            | Action::PlanReceipts { .. }
-            | Action::ApplyReceipts { .. }
-            | Action::Resume
-            | Action::Failover { .. }
-            | Action::Switchover { .. }
-            | Action::Approve { .. }
-            | Action::Veto { .. }
-            | Action::Freeze { .. }
-            | Action::Unfreeze { .. }
-            | Action::Retry { .. }
-            | Action::Ack { .. }
-            | Action::Rehearse
-            | Action::Close { .. } => Err(self.not_ours().await),
+            elsewhere => Err(self.startup.refuse(FUNCTION, elsewhere.goes_elsewhere(FUNCTION)).await),
         }
     }
 
@@ -116,7 +102,10 @@ impl Run<'_> {
         let state = coordination.cluster_state().await.map_err(unread)?;
         let listed = coordination.in_doubt().await.map_err(unread)?;
         let record = match &state.incident {
-            Some(incident) => coordination.ledger_run(&now::run_of(&incident.id())).await.map_err(unread)?,
+            Some(incident) => coordination
+                .ledger_run(&holdfast_domain::promotion::now_run_of(&incident.id()))
+                .await
+                .map_err(unread)?,
             None => None,
         };
         let open: Vec<&str> =

@@ -8,6 +8,7 @@ use holdfast_aws::attempts::Attempts;
 use holdfast_aws::ledger::{Selection, Through};
 use holdfast_domain::attempt::{Attempt, Consistency, Stage, Window};
 use holdfast_domain::incident::{Incident, Phase, Verb};
+use holdfast_domain::promotion::now_run_of;
 use holdfast_domain::reconciliation::{Finding, Pass, Summary};
 use holdfast_domain::{Timestamp, age};
 use holdfast_settlement::{Policy, Reconciliation, Report};
@@ -32,11 +33,6 @@ pub(crate) struct Outage {
     pub(crate) incident: Option<Incident>,
 }
 
-/// The name of a *now* pass about an incident.
-pub(crate) fn run_of(incident: &str) -> String {
-    format!("{incident}-now")
-}
-
 impl Run<'_> {
     /// Each minute: an event may have been lost, a run cut short, or a doubt settled.
     pub(crate) async fn scheduled(&self) -> Result<Value, Failure> {
@@ -47,7 +43,7 @@ impl Run<'_> {
         if !self.is_ours(&incident) {
             return nothing("no failover to this Region waits for its ledger to be looked at");
         }
-        let record = coordination.ledger_run(&run_of(&incident.id())).await.map_err(unread)?;
+        let record = coordination.ledger_run(&now_run_of(&incident.id())).await.map_err(unread)?;
         let restored = incident.history.iter().find(|it| it.phase == Phase::Restored).map(|it| it.at);
         let late = restored.is_some_and(|at| age(at, self.startup.now()) > LOOKED_AT_FOR);
         match record {
@@ -105,7 +101,7 @@ impl Run<'_> {
     }
 
     async fn now_of(&self, incident: Incident) -> Result<Value, Failure> {
-        let run = run_of(&incident.id());
+        let run = now_run_of(&incident.id());
         match self.window_of(&incident).await {
             Ok(window) => self.now(Outage { run, window, incident: Some(incident) }).await,
             Err(why) => self.conclude(self.unknown(Pass::Now, &run, why)).await,

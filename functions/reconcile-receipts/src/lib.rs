@@ -57,6 +57,7 @@ pub async fn handle_with(startup: &Startup, invocation: Invocation, limits: Limi
     Ok(if reports.len() == 1 { reports.remove(0) } else { Value::Array(reports) })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the domain names the function of every other action")]
 async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigger: Trigger) -> Result<Value, Failure> {
     let by_itself = startup.config.policy.receipts.apply_by_itself;
     match trigger {
@@ -93,22 +94,7 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
                 tracing::info!(by, dry_run = request.dry_run, "asked to apply");
                 reconcile(startup, invocation, limits, !request.dry_run, from).await
             }
-            Action::Observe { .. }
-            | Action::Verify
-            | Action::Gate
-            | Action::Resume
-            | Action::Failover { .. }
-            | Action::Switchover { .. }
-            | Action::Approve { .. }
-            | Action::Veto { .. }
-            | Action::Freeze { .. }
-            | Action::Unfreeze { .. }
-            | Action::Retry { .. }
-            | Action::Close { .. }
-            | Action::Ack { .. }
-            | Action::Rehearse
-            | Action::Shard { .. }
-            | Action::Reconcile { .. } => Err(not_ours(startup).await),
+            elsewhere => Err(startup.refuse(FUNCTION, elsewhere.goes_elsewhere(FUNCTION)).await),
         },
         Trigger::Holdfast(_) | Trigger::Alarm(_) | Trigger::Rds(_) | Trigger::Object { .. } | Trigger::Request(_) => {
             Err(not_ours(startup).await)
@@ -136,6 +122,12 @@ async fn reconcile(
     let (summary, invocations) = driven?;
     tracing::info!(run = summary.run, keys = summary.plan.all(), to_do = summary.plan.to_do(), "{summary}");
     emit(startup, &summary);
+    if summary.state != State::Unfinished {
+        // Whether an incident may end rests on it; a run that cannot be remembered is told all the same.
+        if let Err(error) = startup.coordination().save_receipts_compared(&summary).await {
+            tracing::warn!(run = summary.run, "what it came to is not remembered: {error}");
+        }
+    }
     let (of, region) = (summary.run.clone(), startup.region.clone());
     let event = match summary.state {
         State::Unfinished if invocations < INVOCATIONS_MAX => {

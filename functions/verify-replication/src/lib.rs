@@ -30,6 +30,7 @@ pub async fn handle(startup: &Startup, invocation: Invocation) -> Result<Value, 
     Ok(if reports.len() == 1 { reports.remove(0) } else { Value::Array(reports) })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the domain names the function of every other action")]
 async fn take(startup: &Startup, trigger: Trigger) -> Result<Value, Failure> {
     match trigger {
         Trigger::Schedule { .. } => round::scheduled(startup).await,
@@ -52,22 +53,7 @@ async fn take(startup: &Startup, trigger: Trigger) -> Result<Value, Failure> {
             Action::Verify | Action::Gate if request.dry_run => round::status(startup).await,
             Action::Verify => round::by_hand(startup).await,
             Action::Gate => round::gate(startup).await,
-            Action::Observe { .. }
-            | Action::PlanReceipts { .. }
-            | Action::Shard { .. }
-            | Action::ApplyReceipts { .. }
-            | Action::Resume
-            | Action::Failover { .. }
-            | Action::Switchover { .. }
-            | Action::Approve { .. }
-            | Action::Veto { .. }
-            | Action::Freeze { .. }
-            | Action::Unfreeze { .. }
-            | Action::Retry { .. }
-            | Action::Close { .. }
-            | Action::Ack { .. }
-            | Action::Rehearse
-            | Action::Reconcile { .. } => Err(not_ours(startup).await),
+            elsewhere => Err(startup.refuse(FUNCTION, elsewhere.goes_elsewhere(FUNCTION)).await),
         },
         Trigger::Holdfast(_) | Trigger::Alarm(_) | Trigger::Rds(_) | Trigger::Object { .. } | Trigger::Request(_) => {
             Err(not_ours(startup).await)

@@ -28,6 +28,7 @@ mod pages;
 mod readiness;
 mod receipts;
 mod replication;
+mod traffic;
 mod trails;
 
 /// Partition key and sort key; both are strings.

@@ -5,6 +5,7 @@ pub mod bus;
 pub mod clients;
 pub mod coordination;
 pub mod failure;
+pub mod https;
 pub mod ledger;
 pub mod metrics;
 pub mod startup;

@@ -51,6 +51,18 @@ pub enum Guard {
     LedgerClean,
     /// Payments are still in doubt.
     InDoubtEmpty,
+    /// The two receipt buckets do not hold the same.
+    ReceiptsConverged,
+    /// What watches the writer still watches the old one.
+    AlarmsMoved,
+    /// The infrastructure's plan would change something.
+    PlanClean,
+    /// No other Region serves.
+    LastServingRegion,
+    /// The Region that is to carry the traffic is not alive, as two observers see it.
+    RegionNotHealthy,
+    /// The Region that is to carry the traffic is not known to be able to.
+    NotReady,
 }
 
 impl Guard {
@@ -79,6 +91,12 @@ impl Guard {
             Self::OldVolume => "old_volume",
             Self::LedgerClean => "ledger_clean",
             Self::InDoubtEmpty => "in_doubt_empty",
+            Self::ReceiptsConverged => "receipts_converged",
+            Self::AlarmsMoved => "alarms_moved",
+            Self::PlanClean => "plan_clean",
+            Self::LastServingRegion => "last_serving_region",
+            Self::RegionNotHealthy => "region_not_healthy",
+            Self::NotReady => "not_ready",
         }
     }
 
@@ -86,7 +104,11 @@ impl Guard {
     #[must_use]
     pub fn can_be_overridden(self) -> bool {
         match self {
-            Self::TargetHeadless | Self::OperationInFlight | Self::ClusterUnseen | Self::PrimaryNotHealthy => false,
+            Self::TargetHeadless
+            | Self::OperationInFlight
+            | Self::ClusterUnseen
+            | Self::PrimaryNotHealthy
+            | Self::LastServingRegion => false,
             Self::Quorum
             | Self::StillHeard
             | Self::TargetNotAvailable
@@ -103,7 +125,12 @@ impl Guard {
             | Self::Redundancy
             | Self::OldVolume
             | Self::LedgerClean
-            | Self::InDoubtEmpty => true,
+            | Self::InDoubtEmpty
+            | Self::ReceiptsConverged
+            | Self::AlarmsMoved
+            | Self::PlanClean
+            | Self::RegionNotHealthy
+            | Self::NotReady => true,
         }
     }
 }

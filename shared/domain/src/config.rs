@@ -6,6 +6,7 @@ use crate::paging::Paging;
 use crate::policy::Policy;
 use crate::region::{excerpt, one_line};
 use crate::topology::Topology;
+use crate::traffic::Traffic;
 
 /// Topology and policy together: what `HOLDFAST_CONFIG` holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct Config {
     /// How people are reached besides SNS.
     #[serde(default)]
     pub paging: Paging,
+    /// How traffic is seen and moved; absent: shift-traffic is of no use, and says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
 }
 
 /// The configuration cannot be used. The message names the field and the fix.
@@ -49,6 +53,9 @@ impl Config {
         config.topology.validate()?;
         config.policy.validate()?;
         config.paging.validate()?;
+        if let Some(traffic) = &config.traffic {
+            traffic.validate(&config.topology)?;
+        }
         Ok(config)
     }
 }

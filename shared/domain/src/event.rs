@@ -8,6 +8,7 @@ use crate::quorum::{DarkProof, Quorum};
 use crate::receipts::Summary;
 use crate::reconciliation::{RefusedFile, Summary as LedgerSummary};
 use crate::replication::Change;
+use crate::traffic::Shift;
 use crate::trigger::Answer;
 use crate::{Region, Timestamp};
 
@@ -121,6 +122,11 @@ pub enum Event {
         /// Which, and why.
         refused: RefusedFile,
     },
+    /// A Region's traffic was ordered away or back, or has moved, or does not move.
+    TrafficShifted {
+        /// The order, as far as it has come.
+        shift: Box<Shift>,
+    },
     /// A person has answered a page at the pager's own address: approve or veto, for promote-aurora.
     PageAnswered {
         /// What they said, about which incident, and who they are.
@@ -148,6 +154,7 @@ impl Event {
             Self::TriggerRefused { .. } => "TriggerRefused",
             Self::LedgerReconciled { .. } => "LedgerReconciled",
             Self::ClearingFileRefused { .. } => "ClearingFileRefused",
+            Self::TrafficShifted { .. } => "TrafficShifted",
             Self::PageAnswered { .. } => "PageAnswered",
         }
     }
@@ -190,6 +197,10 @@ mod tests {
         check(
             r#""refused":{"object":"s3://b/k","digest":"0f","problem":"p","quarantined_as":null,"at":"2026-11-24T14:08:00Z"}"#,
             "ClearingFileRefused",
+        );
+        check(
+            r#""shift":{"id":1,"way":"evacuate","region":"eu-west-1","driver":"eu-west-2","by":"ada","comment":"","overrides":[],"ordered_at":"2026-11-24T14:08:00Z","away_percent":100,"then":[],"stage_since":"2026-11-24T14:08:00Z","state":{"state":"moving"}}"#,
+            "TrafficShifted",
         );
         check(r#""answer":{"says":"veto","incident":"e7","by":"ada","comment":"","via":"v"}"#, "PageAnswered");
     }

@@ -220,6 +220,9 @@ pub struct Incident {
     pub blocked: Vec<Blocked>,
     /// The old volume's snapshot that was copied, in phase `Reconciling`.
     pub secured_snapshot: Option<String>,
+    /// What people or pipelines say of what no machine of ours looks at.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attestations: BTreeMap<Guard, Attestation>,
     /// When each phase began, and the sentence that was said.
     pub history: Vec<Milestone>,
 }
@@ -244,6 +247,17 @@ pub struct Veto {
     pub by: String,
     /// What they said.
     pub comment: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Somebody's word that something holds, and what it rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attestation {
+    /// Who.
+    pub by: String,
+    /// Such as the number of a plan that changes nothing.
+    pub evidence: String,
     /// When.
     pub at: Timestamp,
 }
@@ -447,6 +461,7 @@ impl ClusterState {
             intent: None,
             blocked: Vec::new(),
             secured_snapshot: None,
+            attestations: BTreeMap::new(),
             history: vec![Milestone { phase: Phase::Suspected, at: now, sentence }],
         });
     }

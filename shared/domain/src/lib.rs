@@ -23,6 +23,7 @@ pub mod region;
 pub mod replication;
 pub mod signature;
 pub mod topology;
+pub mod traffic;
 pub mod trigger;
 pub mod vote;
 

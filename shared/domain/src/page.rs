@@ -59,6 +59,7 @@ mod record;
 mod replication;
 pub mod slack;
 pub mod sns;
+mod traffic;
 pub mod webhook;
 
 pub use record::{Delivery, PageRecord, SETTLED_RANK};
@@ -227,6 +228,7 @@ fn composed(event: &Event, topology: &Topology) -> Option<Page> {
             quiet: Some(Duration::from_secs(600)),
         }),
         Event::LedgerReconciled { summary } => reconciliation::reconciled(summary, cluster),
+        Event::TrafficShifted { shift } => Some(traffic::shifted(shift, cluster)),
         Event::ClearingFileRefused { refused } => Some(reconciliation::refused(refused, cluster)),
     }
 }

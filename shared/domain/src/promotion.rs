@@ -16,10 +16,11 @@ use crate::quorum::{DarkProof, Quorum};
 use crate::replication::ReplicationRecord;
 use crate::{Timestamp, age};
 
+mod closing;
 mod guards;
 mod judgement;
 
-pub use guards::reasons_not_to_close;
+pub use closing::{Aftermath, is_attested, now_run_of, reasons_not_to_close, waits_for_failback};
 pub use judgement::{Archived, JUDGEMENTS_MAX, Judgement, Replayed, remember};
 
 /// A fact that could be learned, or the reason why not.

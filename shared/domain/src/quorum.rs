@@ -166,6 +166,17 @@ pub fn verdict<'a>(
     }
 }
 
+impl Quorum {
+    /// Why nothing may lean on an answer from the Region now: it is dark, cut off, or nobody has looked at it lately (law 3).
+    #[must_use]
+    pub fn why_not_asked(&self) -> Option<String> {
+        match self {
+            Self::Dark(_) | Self::StillHeard { .. } | Self::Unknown { .. } => Some(format!("{self}; it is not asked")),
+            Self::Grey { .. } | Self::Split { .. } | Self::Wavering | Self::Alive => None,
+        }
+    }
+}
+
 /// What a Region that cannot be reached shows of itself in the table.
 enum SignOfLife {
     /// It was given time to write, and has not.

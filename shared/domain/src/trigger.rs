@@ -9,20 +9,19 @@ use aws_lambda_events::sns::SnsEvent;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::blocked::Guard;
+use crate::Timestamp;
 use crate::event::{self, Event};
-use crate::receipts::PlanFrom;
-use crate::reconciliation::{Pass, ShardStep};
 use crate::region::{excerpt, one_line};
-use crate::{Region, Timestamp};
 
 /// The most that Lambda hands over asynchronously (LAM gettingstarted-limits page).
 pub const PAYLOAD_MAX_BYTES: usize = 1 << 20;
 /// An SNS message may hold an EventBridge event, and no more than that: envelopes do not nest further.
 const ENVELOPES_MAX: u8 = 3;
 
+mod action;
 mod request;
 
+pub use action::Action;
 pub use request::{Answer, Rejection, Request, Says};
 
 /// Something that started a function.
@@ -110,156 +109,6 @@ impl Manual {
         };
         Some(Self { action, dry_run: false })
     }
-}
-
-/// What a person can ask for.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Action {
-    /// Say how things stand.
-    Status,
-    /// Probe for a while.
-    Observe {
-        /// Rounds to probe; absent: for the whole minute.
-        rounds: Option<u32>,
-    },
-    /// Look at every store both ways now.
-    Verify,
-    /// Look at every store both ways now, and say what speaks against a planned move.
-    Gate,
-    /// Compare both receipt buckets and write down what would be done.
-    PlanReceipts {
-        /// From what; absent: what the run that is under way is planned from, or a listing.
-        #[serde(default)]
-        from: Option<PlanFrom>,
-    },
-    /// Compare both receipt buckets and carry the plan out.
-    ApplyReceipts {
-        /// Who asks.
-        by: String,
-        /// From what; absent: what the run that is under way is planned from, or a listing.
-        #[serde(default)]
-        from: Option<PlanFrom>,
-    },
-    /// Look at the evidence and at any open incident now.
-    Resume,
-    /// Promote `to` although data may be lost.
-    Failover {
-        /// The Region to promote.
-        to: Region,
-        /// Who asks.
-        by: String,
-        /// Why.
-        #[serde(default)]
-        comment: String,
-        /// Guards that the person vouches for.
-        #[serde(default, rename = "override")]
-        overrides: BTreeSet<Guard>,
-    },
-    /// Move the writer to `to` without loss.
-    Switchover {
-        /// The Region to promote.
-        to: Region,
-        /// Who asks.
-        by: String,
-        /// Why.
-        #[serde(default)]
-        comment: String,
-        /// Guards that the person vouches for.
-        #[serde(default, rename = "override")]
-        overrides: BTreeSet<Guard>,
-    },
-    /// Accept the loss of one incident.
-    Approve {
-        /// Such as `e7`.
-        incident: String,
-        /// Who.
-        by: String,
-        /// Why.
-        #[serde(default)]
-        comment: String,
-        /// Guards that the person vouches for.
-        #[serde(default, rename = "override")]
-        overrides: BTreeSet<Guard>,
-    },
-    /// Stop one incident.
-    Veto {
-        /// Such as `e7`.
-        incident: String,
-        /// Who.
-        by: String,
-        /// Why.
-        #[serde(default)]
-        comment: String,
-    },
-    /// Stop every action until `unfreeze`.
-    Freeze {
-        /// Who.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-    /// Allow actions again.
-    Unfreeze {
-        /// Who.
-        by: String,
-    },
-    /// Say that one has a page, so that nobody else is called.
-    Ack {
-        /// Such as `e7`, or another thread as its page names it.
-        incident: String,
-        /// Who.
-        by: String,
-        /// What they say.
-        #[serde(default)]
-        comment: String,
-    },
-    /// Send a test page from this Region through every channel.
-    Rehearse,
-    /// Have a failed incident tried again.
-    Retry {
-        /// Such as `e7`.
-        incident: String,
-        /// Who.
-        by: String,
-    },
-    /// End an incident after reconciliation.
-    Close {
-        /// Such as `e7`.
-        incident: String,
-        /// Who.
-        by: String,
-        /// Guards that the person vouches for.
-        #[serde(default, rename = "override")]
-        overrides: BTreeSet<Guard>,
-    },
-    /// Lay attempts, ledger and perhaps the card network's file side by side.
-    Reconcile {
-        /// Which pass.
-        pass: Pass,
-        /// `clearing`: the key of the file, in this Region's bucket.
-        #[serde(default)]
-        object: Option<String>,
-        /// The first instant that is looked at; absent: what the incident or the file says.
-        #[serde(default)]
-        from: Option<Timestamp>,
-        /// The last instant; of a file, until when it is complete.
-        #[serde(default)]
-        to: Option<Timestamp>,
-    },
-    /// One step of a reconciliation of a large file, spread over many invocations by a state machine.
-    Shard {
-        /// Which step.
-        step: ShardStep,
-        /// The key of the file, in this Region's bucket.
-        object: String,
-        /// `sums` and `rows`: which shard, from zero.
-        #[serde(default)]
-        shard: Option<u32>,
-        /// `plan`: into how many slices each settlement date is cut.
-        #[serde(default)]
-        slices: Option<u32>,
-    },
 }
 
 /// The payload names nothing that Holdfast knows. Nothing was done.
@@ -370,27 +219,7 @@ fn manual(mut value: Value) -> Result<Trigger, TriggerError> {
         }
     };
     let action: Action = serde_json::from_value(value).map_err(malformed(kind))?;
-    let by = match &action {
-        Action::Failover { by, .. }
-        | Action::Switchover { by, .. }
-        | Action::Approve { by, .. }
-        | Action::Veto { by, .. }
-        | Action::Freeze { by, .. }
-        | Action::Unfreeze { by }
-        | Action::Retry { by, .. }
-        | Action::Close { by, .. }
-        | Action::Ack { by, .. }
-        | Action::ApplyReceipts { by, .. } => Some(by),
-        Action::Status
-        | Action::Observe { .. }
-        | Action::Verify
-        | Action::Gate
-        | Action::PlanReceipts { .. }
-        | Action::Resume
-        | Action::Rehearse
-        | Action::Shard { .. }
-        | Action::Reconcile { .. } => None,
-    };
+    let by = action.asked_by();
     if by.is_some_and(|by| by.trim().is_empty() || by.contains('<')) {
         let problem = "`by` must name the person who asks".to_owned();
         return Err(TriggerError::Malformed { kind, problem });

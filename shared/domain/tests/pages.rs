@@ -15,6 +15,7 @@ use holdfast_domain::event::Event;
 use holdfast_domain::incident::{Incident, Phase};
 use holdfast_domain::page::message::Message;
 use holdfast_domain::page::{Page, Turn, compose, pager, pagerduty, slack, sns, webhook};
+use holdfast_domain::traffic::{Shift, ShiftState};
 use holdfast_domain::trigger::Trigger;
 use holdfast_domain::{Region, Timestamp};
 use serde_json::{Value, json};
@@ -93,11 +94,24 @@ fn pages() -> Vec<(String, Page)> {
         ("The ledger was reconciled", "ledger-reconciled.json"),
         ("A clearing file cannot be used", "clearing-file-refused.json"),
         ("RDS says something", "database-notice.json"),
+        ("Traffic was moved", "traffic-shifted.json"),
         ("Something arrived that cannot be read", "trigger-refused.json"),
     ] {
         let trigger = sample(file);
         let Trigger::Holdfast(event) = trigger else { panic!("{file} is no event: {trigger:?}") };
         pages.push((name.to_owned(), of(&event)));
+    }
+    let Trigger::Holdfast(Event::TrafficShifted { shift }) = sample("traffic-shifted.json") else { panic!("no shift") };
+    for (name, state) in [
+        ("Traffic is being moved", ShiftState::Moving),
+        (
+            "Traffic does not move",
+            ShiftState::NotSeen { seen: "DNS still answers eu-west-1 (dns.google near eu-west-1: eu-west-1)".into() },
+        ),
+        ("A shift of traffic is held", ShiftState::Held { why: "eu-west-2: it answers but cannot write".into() }),
+    ] {
+        let shift = Box::new(Shift { state, ..(*shift).clone() });
+        pages.push((name.to_owned(), of(&Event::TrafficShifted { shift })));
     }
     let Trigger::Alarm(dead_letters) = sample("alarm-dead-letters.json") else { panic!("not an alarm") };
     let other = holdfast_domain::trigger::Alarm { name: "payments-5xx".into(), ..dead_letters.clone() };

@@ -19,7 +19,7 @@ use holdfast_world::events::Rule;
 use holdfast_world::lambda::Handler;
 use holdfast_world::providers::{CHAT, ROUTING_KEY, WEBHOOK_KEY};
 use holdfast_world::rds::{GlobalClusterConfig, create_global_cluster};
-use holdfast_world::route53::HealthCheck;
+use holdfast_world::route53::{HealthCheck, Switch};
 use holdfast_world::sns::topic_arn;
 use holdfast_world::{Region, World, WorldConfig, lambda, s3};
 
@@ -61,6 +61,8 @@ pub struct Setup {
     pub readers: bool,
     /// Whether the functions that run when it is over are installed.
     pub reconcilers: bool,
+    /// Whether traffic can be shifted: switches, resolvers, counting load balancers, and shift-traffic.
+    pub traffic: bool,
     /// The attempts table replicates late (MREC), with last-writer-wins.
     pub asynchronous_attempts: bool,
     /// What is wrong with the installation, for tests of the tests.
@@ -93,6 +95,7 @@ impl Setup {
             payments_until: Duration::MAX,
             readers: true,
             reconcilers: true,
+            traffic: false,
             asynchronous_attempts: false,
             bug: None,
         }
@@ -186,6 +189,9 @@ pub fn deploy_aws(world: &World, setup: &Setup, code: Code<'_>) {
             secondary_instances: setup.standby_instances,
         },
     );
+    if setup.traffic {
+        deploy_traffic(world, code);
+    }
     world.start_providers();
     world.alarm_on_dead_letters(page_humans::FUNCTION);
     for region in REGIONS {
@@ -239,6 +245,7 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup, code: Code<'_>
         "TriggerRefused",
         "LedgerReconciled",
         "ClearingFileRefused",
+        "TrafficShifted",
     ];
     world.put_rule(rule("holdfast", "holdfast", told, page_humans::FUNCTION));
     if data {
@@ -274,6 +281,28 @@ fn deploy_reconcilers(world: &World, region: Region, ledger_at: Duration, code: 
         world.put_rule(Rule { region, bus: "holdfast", source: "holdfast", detail_types, target });
     }
     world.schedule(region, reconcile_ledger::FUNCTION, Duration::from_secs(60), ledger_at);
+}
+
+/// The switches, what resolvers and load balancers tell, and the function that moves traffic.
+fn deploy_traffic(world: &World, code: Code<'_>) {
+    for (of, held_in, bucket, key, load_balancer) in [
+        (Region::DUBLIN, Region::LONDON, "payments-global-switch-eu-west-2", "evacuate/eu-west-1", "app/payments/dub"),
+        (Region::LONDON, Region::DUBLIN, "payments-global-switch-eu-west-1", "evacuate/eu-west-2", "app/payments/lon"),
+    ] {
+        s3::create_bucket(world, bucket, held_in);
+        world.watch_switch(Switch { of, held_in, bucket, key });
+        world.count_requests(of, load_balancer);
+    }
+    let own: BTreeMap<String, Region> = DATA_REGIONS.map(|region| (host(region), region)).into();
+    for (resolver, path) in [("dns.google", "/resolve"), ("cloudflare-dns.com", "/dns-query")] {
+        world.serve_resolver(resolver, path, "payments.example.com", own.clone());
+    }
+    for region in DATA_REGIONS {
+        let function = code(region, Function::Traffic);
+        world.create_function(region, shift_traffic::FUNCTION, Duration::from_secs(60), function);
+        let offset = if region == Region::LONDON { 5 } else { 50 };
+        world.schedule(region, shift_traffic::FUNCTION, Duration::from_secs(60), Duration::from_secs(offset));
+    }
 }
 
 /// The third, late opinion: Route 53's own alarm, which lives in us-east-1 and reaches London by SNS.
@@ -318,6 +347,8 @@ pub enum Function {
     Ledger,
     /// reconcile-receipts
     Receipts,
+    /// shift-traffic
+    Traffic,
 }
 
 impl Function {
@@ -331,6 +362,7 @@ impl Function {
             Self::Verify => verify_replication::FUNCTION,
             Self::Ledger => reconcile_ledger::FUNCTION,
             Self::Receipts => reconcile_receipts::FUNCTION,
+            Self::Traffic => shift_traffic::FUNCTION,
         }
     }
 }
@@ -358,6 +390,7 @@ fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
                 Function::Verify => verify_replication::handle(&startup, given).await,
                 Function::Ledger => reconcile_ledger::handle(&startup, ledger, given).await,
                 Function::Receipts => reconcile_receipts::handle(&startup, given).await,
+                Function::Traffic => shift_traffic::handle(&startup, given).await,
             };
             answer.map_err(|failure| failure.to_string())
         })

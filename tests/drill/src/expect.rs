@@ -7,9 +7,11 @@ use holdfast_world::sns::Letter;
 
 use crate::checker::Outcome;
 
+pub(crate) mod failback;
 pub(crate) mod ledger;
 pub(crate) mod paging;
 pub(crate) mod replication;
+pub(crate) mod traffic;
 
 /// Collects what does not hold.
 struct Claims(Vec<String>);

@@ -11,9 +11,14 @@ use crate::checker::Outcome;
 use crate::deployment::{Deployment, Setup, deploy};
 use crate::expect;
 
+mod failback;
 mod ledger;
 mod paging;
 mod replication;
+mod traffic;
+
+pub(crate) use failback::FAILBACK_AT;
+pub(crate) use traffic::RESTORED_AT;
 
 /// 14:07:00, two minutes after the start of every scenario.
 pub const OUTAGE_AT: Duration = Duration::from_secs(120);
@@ -255,6 +260,10 @@ pub const SCENARIOS: &[Scenario] = &[
     paging::TWO_PAGERS_AT_ONCE,
     paging::RESOLVE_OVERTAKES_TRIGGER,
     paging::EVENT_STORM,
+    traffic::EVACUATE_BY_SWITCH,
+    traffic::REFUSE_LAST_REGION,
+    failback::FAILBACK_CLEAN,
+    failback::FAILBACK_REFUSED_LEDGER_DIRTY,
 ];
 
 /// What one playing of a scenario may choose.
@@ -335,13 +344,18 @@ pub(crate) fn ask(world: &World, region: Region, request: serde_json::Value) {
 
 /// A person invokes promote-aurora in a Region and waits for the answer. Whether there was one.
 pub(crate) async fn asked(world: &World, region: Region, request: &serde_json::Value) -> bool {
-    world.record("a person", format!("asks promote-aurora in {region}: {request}"));
-    let answer = world.invoke(region, promote_aurora::FUNCTION, request.to_string().into()).await;
+    asked_of(world, region, promote_aurora::FUNCTION, request).await
+}
+
+/// A person invokes a function in a Region and waits for the answer. Whether there was one.
+async fn asked_of(world: &World, region: Region, function: &'static str, request: &serde_json::Value) -> bool {
+    world.record("a person", format!("asks {function} in {region}: {request}"));
+    let answer = world.invoke(region, function, request.to_string().into()).await;
     let said = match &answer {
         Ok(answer) => answer.to_string(),
         Err(why) => format!("failed: {why}"),
     };
-    world.record("promote-aurora", format!("answers the person: {said}"));
+    world.record(function, format!("answers the person: {said}"));
     answer.is_ok()
 }
 

@@ -102,6 +102,7 @@ fn note(world: &World, event: &Value) {
         }
         Event::TriggerRefused { function, problem, .. } => (function, format!("refuses: {problem}")),
         Event::LedgerReconciled { summary } => ("reconcile-ledger".to_owned(), format!("finds: {summary}")),
+        Event::TrafficShifted { shift } => ("shift-traffic".to_owned(), format!("tells: {shift}")),
         Event::PageAnswered { answer } => (
             "page-humans".to_owned(),
             format!("hands over that {} says {:?} to {}", answer.by, answer.says, answer.incident),

@@ -44,11 +44,15 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("page-humans", "schedule.json", To("no incident owes a page")),
     ("page-humans", "standby-dark.json", To(r#""sent":true"#)),
     ("page-humans", "status.json", To("holdfast-pages")),
+    ("page-humans", "traffic-shifted.json", To(r#""sent":true"#)),
     ("page-humans", "trigger-refused.json", To(r#""sent":true"#)),
     ("promote-aurora", "alarm-action.json", To("alive and writing")),
     ("promote-aurora", "alarm-state-change.json", To("alive and writing")),
     ("promote-aurora", "approve.json", ToRefusal("there is no incident `e1`")),
+    ("promote-aurora", "attest.json", ToRefusal("there is no incident `e1`")),
     ("promote-aurora", "close.json", ToRefusal("there is no incident `e1`")),
+    ("promote-aurora", "failback-dry-run.json", To(r#""would":"fencing off"#)),
+    ("promote-aurora", "failback.json", ToPromotion),
     ("promote-aurora", "failover-dry-run.json", To(r#""would":"blocked by quorum"#)),
     ("promote-aurora", "failover.json", ToPromotion),
     ("promote-aurora", "freeze.json", To("schema migration")),
@@ -81,6 +85,11 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("reconcile-receipts", "schedule.json", To(r#""state":"planned""#)),
     ("reconcile-receipts", "status.json", To("no run has finished yet")),
     ("reconcile-receipts", "unfinished.json", To("is not under way any more")),
+    ("shift-traffic", "evacuate-dry-run.json", To("evacuate eu-west-1, asked by ada@example.com; 100 % is to be away")),
+    ("shift-traffic", "evacuate.json", To(r#""guard":"not_ready""#)),
+    ("shift-traffic", "restore.json", To(r#""guard":"not_ready""#)),
+    ("shift-traffic", "schedule.json", To("nobody has ever shifted traffic")),
+    ("shift-traffic", "status.json", To("dns.google near eu-west-1: eu-west-1")),
     ("verify-replication", "gate.json", To(r#""gate":"open""#)),
     ("verify-replication", "incident-advanced.json", To(r#""kind":"in_sync""#)),
     ("verify-replication", "schedule.json", To(r#""kind":"in_sync""#)),
@@ -95,7 +104,7 @@ fn events() -> &'static Path {
 
 fn healthy() -> Deployment {
     let promotion = Duration::from_secs(10);
-    deploy(&Setup { promotion, payments_until: Duration::from_secs(300), ..Setup::standard(1) })
+    deploy(&Setup { promotion, payments_until: Duration::from_secs(300), traffic: true, ..Setup::standard(1) })
 }
 
 /// Invokes a function in London after three well minutes.
@@ -108,6 +117,7 @@ fn invoke(function: &str, payload: Vec<u8>) -> (Deployment, Result<Value, String
         "page-humans" => page_humans::FUNCTION,
         "reconcile-ledger" => reconcile_ledger::FUNCTION,
         "reconcile-receipts" => reconcile_receipts::FUNCTION,
+        "shift-traffic" => shift_traffic::FUNCTION,
         "verify-replication" => verify_replication::FUNCTION,
         other => panic!("there is no function {other}"),
     };
@@ -157,6 +167,7 @@ fn every_sample_is_in_the_table() {
         "promote-aurora",
         "reconcile-ledger",
         "reconcile-receipts",
+        "shift-traffic",
         "verify-replication",
     ] {
         for entry in std::fs::read_dir(events().join(function)).unwrap() {
@@ -188,6 +199,7 @@ fn hostile_payloads_are_refused_told_and_move_nothing() {
         "page-humans",
         "reconcile-ledger",
         "reconcile-receipts",
+        "shift-traffic",
         "verify-replication",
     ] {
         for (name, payload) in &hostile {

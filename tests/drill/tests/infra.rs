@@ -39,6 +39,11 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
+/// An installation with everything in it.
+fn whole() -> Setup {
+    Setup { traffic: true, ..Setup::standard(1) }
+}
+
 /// What the Terraform has and the simulated installation leaves out, with the reason.
 const NOT_SIMULATED: [(&str, &str); 1] =
     [("reconcile-ledger clearing", "the drill invokes it itself when the file lands, with the event that S3 sends")];
@@ -46,7 +51,7 @@ const NOT_SIMULATED: [(&str, &str); 1] =
 /// Where the drill's functions run, when they end, what starts them and how often: the Terraform says the same.
 #[test]
 fn the_simulated_installation_is_wired_as_the_terraform_wires() {
-    let world = runtime().block_on(async { deploy(&Setup::standard(1)).world });
+    let world = runtime().block_on(async { deploy(&whole()).world });
     let simulated: BTreeSet<(Region, &str, u64)> =
         world.functions().into_iter().map(|(region, name, timeout)| (region, name, timeout.as_secs())).collect();
     let mut expected = BTreeSet::new();
@@ -109,6 +114,9 @@ const UNSEEN: &[(&str, &str, &[Place], &str)] = &[
     ("reconcile-receipts", "kms:GenerateDataKey", &BOTH, KEYS),
     ("verify-replication", "s3:ListBucket", &BOTH, MISSING),
     ("reconcile-ledger", "s3:ListBucket", &[Place::Here], MISSING),
+    ("shift-traffic", "s3:ListBucket", &[Place::Here], MISSING),
+    ("shift-traffic", "route53:ListResourceRecordSets", &[Place::Here], WEIGHTED),
+    ("shift-traffic", "route53:ChangeResourceRecordSets", &[Place::Here], WEIGHTED),
     ("reconcile-receipts", "s3:ListBucket", &BOTH, MISSING),
     ("reconcile-receipts", "s3:GetObjectVersion", &BOTH, VERSION),
     ("reconcile-receipts", "s3:GetObjectVersionTagging", &BOTH, VERSION),
@@ -120,6 +128,7 @@ const UNSEEN: &[(&str, &str, &[Place], &str)] = &[
     ("reconcile-receipts", "s3:GetReplicationConfiguration", &BOTH, AT_SCALE),
     ("reconcile-receipts", "iam:PassRole", &[Place::Here], AT_SCALE),
 ];
+const WEIGHTED: &str = "only where the records are weighted; tests/drill/tests/traffic.rs shows the calls";
 const AT_SCALE: &str =
     "only with policy.receipts.at_scale; tests/drill/tests/inventory.rs shows the calls, and S3 checks PassRole";
 const BOTH: [Place; 2] = [Place::Here, Place::Peer];
@@ -201,6 +210,7 @@ fn installed_names() -> BTreeSet<&'static str> {
         promote_aurora::FUNCTION,
         reconcile_ledger::FUNCTION,
         reconcile_receipts::FUNCTION,
+        shift_traffic::FUNCTION,
         verify_replication::FUNCTION,
     ]
     .into()
@@ -265,7 +275,7 @@ async fn refusals(ways_fail: bool) -> Vec<RecordedRequest> {
     let mut requests = Vec::new();
     let mut number = 0;
     loop {
-        let world = deploy(&Setup { readers: false, ..Setup::standard(1) }).world;
+        let world = deploy(&Setup { readers: false, ..whole() }).world;
         let functions = world.functions();
         let Some((region, name, _)) = functions.get(number).copied() else { return requests };
         number += 1;

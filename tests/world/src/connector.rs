@@ -182,6 +182,7 @@ async fn act(
             answer
         }
         Target::Host(region, handler) => {
+            world.note_request(*region);
             // A Region that goes dark takes its half-done answers with it.
             let response = handler(request).await;
             if world.state().network.is_dark(*region) {

@@ -7,6 +7,7 @@ pub mod dynamodb;
 pub mod events;
 pub mod fault;
 pub mod lambda;
+mod load_balancer;
 pub mod network;
 pub mod providers;
 pub mod rds;

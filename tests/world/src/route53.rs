@@ -1,6 +1,6 @@
 //! Hosts, health checks and DNS answers. Checkers and resolvers are a global data plane: no Region takes them down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +12,12 @@ use crate::connector::{Limits, send};
 use crate::region::Region;
 use crate::trace::Caller;
 use crate::world::World;
+
+mod resolver;
+mod switch;
+
+pub use resolver::{SUBNETS, address};
+pub use switch::Switch;
 
 /// A simulated HTTP server.
 pub type HostHandler = Arc<dyn Fn(http::Request<Bytes>) -> HostFuture + Send + Sync>;
@@ -40,6 +46,8 @@ pub struct HealthCheck {
 pub(crate) struct Route53 {
     hosts: BTreeMap<String, (Region, HostHandler)>,
     checks: Vec<(HealthCheck, bool)>,
+    /// Regions whose switch is thrown.
+    thrown: BTreeSet<Region>,
 }
 
 impl Route53 {
@@ -125,12 +133,15 @@ impl World {
         });
     }
 
-    /// A latency record's answer for somebody near a Region: the nearest healthy one; when none is healthy, all count as healthy.
+    /// A latency record's answer for somebody near a Region: the nearest that is healthy and whose switch is off; when there is
+    /// none, all count as healthy.
     #[must_use]
     pub fn resolve(&self, near: Region) -> Option<Resolution> {
         let state = self.state();
-        let any_healthy = state.route53.checks.iter().any(|(_, healthy)| *healthy);
-        let candidates = state.route53.checks.iter().filter(|(_, healthy)| *healthy || !any_healthy);
+        let serves =
+            |(check, healthy): &&(HealthCheck, bool)| *healthy && !state.route53.thrown.contains(&check.region);
+        let any_serves = state.route53.checks.iter().any(|it| serves(&it));
+        let candidates = state.route53.checks.iter().filter(|it| serves(it) || !any_serves);
         let nearest =
             candidates.map(|(check, _)| check.region).min_by_key(|region| state.network.one_way(near, *region));
         nearest.map(|region| Resolution { region, ttl: ALIAS_TTL })

@@ -148,6 +148,14 @@ pub fn all_objects(world: &World, bucket: &str) -> Vec<Seen> {
         .collect()
 }
 
+/// Whether the newest version of a key is an object.
+#[must_use]
+pub fn exists(world: &World, bucket: &str, key: &str) -> bool {
+    let state = world.state();
+    let newest = state.s3.buckets.get(bucket).and_then(|bucket| bucket.objects.get(key)?.last());
+    newest.is_some_and(|newest| newest.body.is_some())
+}
+
 /// Puts an object as a program in the bucket's Region does, and sends it on its way to the other bucket.
 pub fn put_object(world: &World, bucket: &str, key: &str, body: Bytes) -> Result<(), Fault> {
     put_with(world, bucket, key, body, About { checksum: true, ..About::default() }).map(drop)

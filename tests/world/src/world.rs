@@ -20,6 +20,7 @@ use crate::dynamodb::DynamoDb;
 use crate::events::EventBridge;
 use crate::fault::CallFault;
 use crate::lambda::Lambda;
+use crate::load_balancer::LoadBalancers;
 use crate::network::Network;
 use crate::providers::Providers;
 use crate::rds::Rds;
@@ -74,6 +75,7 @@ pub struct State {
     pub(crate) sns: Sns,
     pub(crate) cloudwatch: CloudWatch,
     pub(crate) route53: Route53,
+    pub(crate) load_balancers: LoadBalancers,
 }
 
 impl std::fmt::Debug for World {
@@ -116,6 +118,7 @@ impl World {
                 sns: Sns::default(),
                 cloudwatch: CloudWatch::default(),
                 route53: Route53::default(),
+                load_balancers: LoadBalancers::default(),
             }),
         }))
     }

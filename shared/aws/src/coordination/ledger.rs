@@ -82,6 +82,11 @@ impl Coordination {
         self.read(&self.ledger_run_key(), run).await
     }
 
+    /// What every run came to last.
+    pub async fn ledger_runs(&self) -> Result<Vec<RunRecord>, CoordinationError> {
+        self.all_of(self.ledger_run_key()).await
+    }
+
     /// Remembers what a run came to; `record.version` must be one above the version that was read.
     pub async fn save_ledger_run(&self, run: &str, record: &RunRecord) -> Result<(), CoordinationError> {
         let condition = Condition::Version(record.version.saturating_sub(1));

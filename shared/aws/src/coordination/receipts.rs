@@ -1,6 +1,6 @@
-//! Who applies receipts: one item for the whole installation.
+//! Who applies receipts, and what the last whole run came to: one item each for the whole installation.
 
-use holdfast_domain::receipts::ApplyLease;
+use holdfast_domain::receipts::{ApplyLease, Summary};
 
 use super::{Condition, Coordination, CoordinationError};
 
@@ -24,6 +24,21 @@ impl Coordination {
                 }
                 Ok(_) | Err(_) => Err(first),
             },
+        }
+    }
+
+    /// What the last run that looked at every key came to, in whichever Region.
+    pub async fn receipts_compared(&self) -> Result<Option<Summary>, CoordinationError> {
+        self.read(&self.receipts_key(), "last").await
+    }
+
+    /// Remembers a run that looked at every key, unless one that began later is there. Safe to repeat.
+    pub async fn save_receipts_compared(&self, summary: &Summary) -> Result<(), CoordinationError> {
+        let began = u64::try_from(summary.began.as_millisecond()).unwrap_or_default();
+        let condition = Condition::SequenceBelow(began);
+        match self.put(&self.receipts_key(), "last", summary, began, condition).await {
+            Ok(()) | Err(CoordinationError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

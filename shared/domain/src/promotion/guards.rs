@@ -1,13 +1,12 @@
 //! The guards that stand before the fence, each with its evidence and the way past it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::blocked::{Blocked, Guard};
-use crate::incident::{Incident, Phase, Verb};
+use crate::incident::Verb;
 use crate::lag::{Lag, LagDoubt};
 use crate::policy::{Mode, Policy};
-use crate::promotion::{Facts, GlobalCluster, Observed, Operation};
+use crate::promotion::{Facts, Observed, Operation};
 use crate::quorum::Quorum;
 use crate::replication::reasons_not_to_move;
 use crate::{Timestamp, age};
@@ -253,45 +252,4 @@ fn cooldown(facts: &Facts, policy: &Policy, now: Timestamp) -> Option<Blocked> {
         policy.cooldown_seconds
     );
     Some(block(facts, Guard::Cooldown, evidence, Some(since)))
-}
-
-/// What speaks against ending an incident. What no machine has checked, a person must vouch for.
-#[must_use]
-pub fn reasons_not_to_close(
-    incident: &Incident,
-    cluster: &Observed<GlobalCluster>,
-    overrides: &BTreeSet<Guard>,
-) -> Vec<Blocked> {
-    let id = incident.id();
-    let block = |guard: Guard, evidence: String| Blocked {
-        guard,
-        evidence,
-        evidence_age: None,
-        override_with: format!(r#"{{"action":"close","incident":"{id}","by":"<you>","override":["{guard}"]}}"#),
-    };
-    let mut blocked = Vec::new();
-    match cluster {
-        Observed::Unseen { why } => blocked.push(block(Guard::Redundancy, why.clone())),
-        Observed::Seen(cluster) => {
-            let standby = cluster.members.iter().filter(|member| !member.is_writer);
-            let connected = standby.clone().filter(|member| member.connected == Some(true)).count();
-            if connected == 0 {
-                let evidence = format!("{connected} of {} standby clusters are connected", standby.count());
-                blocked.push(block(Guard::Redundancy, evidence));
-            }
-        }
-    }
-    if incident.verb == Verb::Failover && incident.phase != Phase::Failed {
-        if incident.secured_snapshot.is_none() {
-            let evidence =
-                "no manual copy of the old volume's snapshot is known: what only the old primary had may be gone";
-            blocked.push(block(Guard::OldVolume, evidence.into()));
-        }
-        let evidence = "nobody has compared the ledger with the attempts and the card network";
-        blocked.push(block(Guard::LedgerClean, evidence.into()));
-        let evidence = "nobody has settled the payments whose outcome was in doubt";
-        blocked.push(block(Guard::InDoubtEmpty, evidence.into()));
-    }
-    blocked.retain(|block| !overrides.contains(&block.guard));
-    blocked
 }

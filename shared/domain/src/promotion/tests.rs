@@ -537,13 +537,18 @@ fn closing_names_what_is_not_clean() {
     }
     let names = |overrides: &[Guard]| {
         let overrides = overrides.iter().copied().collect();
-        let blocked = reasons_not_to_close(&facts.incident, &facts.global_cluster, &overrides);
+        let aftermath = Aftermath { cluster: facts.global_cluster.clone(), ..Aftermath::unknown("throttled") };
+        let blocked = reasons_not_to_close(&facts.incident, &aftermath, &overrides, at(0));
         blocked.into_iter().map(|block| block.guard).collect::<Vec<_>>()
     };
-    assert_eq!(names(&[]), [Guard::Redundancy, Guard::OldVolume, Guard::LedgerClean, Guard::InDoubtEmpty]);
-    assert_eq!(names(&[Guard::LedgerClean, Guard::InDoubtEmpty, Guard::OldVolume]), [Guard::Redundancy]);
+    let unseen = [Guard::LedgerClean, Guard::InDoubtEmpty, Guard::ReceiptsConverged];
+    let unsaid = [Guard::AlarmsMoved, Guard::PlanClean];
+    let all = [&[Guard::Redundancy, Guard::OldVolume][..], &unseen, &unsaid].concat();
+    assert_eq!(names(&[]), all);
+    assert_eq!(names(&all[1..]), [Guard::Redundancy]);
 }
 
+mod closing;
 mod guard_evidence;
 mod judgement;
 mod properties;

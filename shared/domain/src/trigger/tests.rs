@@ -1,4 +1,6 @@
 use super::*;
+use crate::blocked::Guard;
+use crate::reconciliation::Pass;
 
 #[track_caller]
 fn check(payload: &str, expected: fn(&[Trigger]) -> bool) {

@@ -10,11 +10,19 @@ use crate::deployment::Deployment;
 
 /// Where the file lands.
 const KEY: &str = "holdfast/clearing/stripe/2026-11-24.csv";
+/// Where the next one lands.
+const LATER_KEY: &str = "holdfast/clearing/stripe/2026-11-24-2.csv";
 
 /// The network's file of everything that was charged so far lands in London's bucket, and S3 says so.
 pub(super) fn the_clearing_file_lands(deployment: &Deployment, when: Duration) {
     let network = deployment.network.clone();
     deployment.world.after(when, move |world| land(world, KEY, network.settlement_file()));
+}
+
+/// The network's next file, of everything that was charged by then.
+pub(super) fn a_later_file_lands(deployment: &Deployment, when: Duration) {
+    let network = deployment.network.clone();
+    deployment.world.after(when, move |world| land(world, LATER_KEY, network.settlement_file()));
 }
 
 /// A file lands in London's bucket, and EventBridge starts reconcile-ledger.

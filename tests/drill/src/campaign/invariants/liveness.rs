@@ -211,7 +211,13 @@ fn guarded(evidence: &Evidence) -> bool {
             | Guard::Redundancy
             | Guard::OldVolume
             | Guard::LedgerClean
-            | Guard::InDoubtEmpty => false,
+            | Guard::InDoubtEmpty
+            | Guard::ReceiptsConverged
+            | Guard::AlarmsMoved
+            | Guard::PlanClean
+            | Guard::LastServingRegion
+            | Guard::RegionNotHealthy
+            | Guard::NotReady => false,
         })
 }
 
