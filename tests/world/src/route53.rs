@@ -40,6 +40,8 @@ pub struct HealthCheck {
 pub(crate) struct Route53 {
     hosts: BTreeMap<String, (Region, HostHandler)>,
     checks: Vec<(HealthCheck, bool)>,
+    /// The Region whose weighted record has all the weight; latency records where there is none.
+    weighted_to: Option<Region>,
 }
 
 impl Route53 {
@@ -125,14 +127,25 @@ impl World {
         });
     }
 
-    /// A latency record's answer for somebody near a Region: the nearest healthy one; when none is healthy, all count as healthy.
+    /// Makes the records weighted ones, with all the weight on one Region: those of weight zero are answered only while no
+    /// other is healthy (R53 health-checks-how-route-53-chooses-records). Setting it anew is the override by hand.
+    pub fn weigh_all_to(&self, region: Region) {
+        self.state().route53.weighted_to = Some(region);
+        self.record("route53", format!("gives {region} all the weight"));
+    }
+
+    /// The answer for somebody near a Region: of latency records the nearest healthy one, of weighted ones the one with the
+    /// weight while it is healthy; when none is healthy, all count as healthy.
     #[must_use]
     pub fn resolve(&self, near: Region) -> Option<Resolution> {
         let state = self.state();
         let any_healthy = state.route53.checks.iter().any(|(_, healthy)| *healthy);
         let candidates = state.route53.checks.iter().filter(|(_, healthy)| *healthy || !any_healthy);
-        let nearest =
-            candidates.map(|(check, _)| check.region).min_by_key(|region| state.network.one_way(near, *region));
+        let weighted_to = state.route53.weighted_to;
+        let nearest = candidates.map(|(check, _)| check.region).min_by_key(|region| match weighted_to {
+            Some(to) => Duration::from_millis(u64::from(*region != to)),
+            None => state.network.one_way(near, *region),
+        });
         nearest.map(|region| Resolution { region, ttl: ALIAS_TTL })
     }
 }
