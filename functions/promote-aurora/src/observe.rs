@@ -102,14 +102,15 @@ impl Run<'_> {
     async fn facts_of_a_standby(&self, facts: Facts, rds: &Rds) -> Facts {
         let strategy = self.startup.config.topology.ledger_strategy;
         let incident = facts.incident.clone();
+        let (source, target) = (facts.source.clone(), facts.target.clone());
         let no_cluster = || Observed::Unseen { why: "the snapshots are all there is".into() };
         let described = async {
             match strategy {
-                LedgerStrategy::GlobalDatabase | LedgerStrategy::ReadReplica => rds.target_cluster(&facts.target).await,
+                LedgerStrategy::GlobalDatabase | LedgerStrategy::ReadReplica => rds.target_cluster(&target).await,
                 LedgerStrategy::RestoreFromSnapshot => no_cluster(),
             }
         };
-        let stands_by = standby(rds, strategy, &facts.source, &facts.target);
+        let stands_by = standby(rds, strategy, &source, &target);
         match incident.phase {
             Phase::Suspected | Phase::Confirmed | Phase::AwaitingApproval | Phase::Blocked => {
                 let (quorum, standby, target_cluster, price) =
@@ -117,7 +118,7 @@ impl Run<'_> {
                 let lag = match (strategy, age_of_backup(&standby, self.startup.now())) {
                     (_, Ok(Some(lag))) => Lag::Known { lag, age: Duration::ZERO },
                     (_, Err(why)) => Lag::Unknown { why },
-                    (_, Ok(None)) => self.lag_of_replica(&facts.target).await,
+                    (_, Ok(None)) => self.lag_of_replica(&target).await,
                 };
                 Facts { quorum, standby, target_cluster, price, lag, ..facts }
             }

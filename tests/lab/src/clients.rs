@@ -1,7 +1,7 @@
 //! The workload: the same clients, arrivals and keys for every option.
 //!
 //! Two cohorts, one near each Region, write and read at fixed times with a little of chance: densely from ten seconds before
-//! the outage to fifty after it, sparsely otherwise. Every tenth write of both cohorts is of one shared key, with a value of
+//! the outage to fifty after it, less so while DNS changes, sparsely otherwise. Every tenth write of both cohorts is of one shared key, with a value of
 //! each client's own: that is what conflicts are made of. A try that fails is made again in the other Region.
 
 use std::sync::Arc;
@@ -28,6 +28,9 @@ const SPARSE: Duration = Duration::from_secs(10);
 const DENSE: Duration = Duration::from_millis(200);
 const DENSE_FROM: Duration = OUTAGE_AT.saturating_sub(Duration::from_secs(10));
 const DENSE_UNTIL: Duration = OUTAGE_AT.saturating_add(Duration::from_secs(50));
+/// DNS turns away from Dublin in this time.
+const DNS_UNTIL: Duration = OUTAGE_AT.saturating_add(Duration::from_secs(100));
+const WHILE_DNS_CHANGES: Duration = Duration::from_millis(500);
 /// Every so many writes of a cohort one is of a shared key.
 const SHARED_EVERY: u64 = 10;
 /// How far an arrival may be late.
@@ -46,7 +49,11 @@ fn arrivals() -> Vec<(Duration, Duration)> {
     let mut at = BEGIN;
     while at < PAYMENTS_UNTIL {
         let dense = at >= DENSE_FROM && at < DENSE_UNTIL;
-        let step = if dense { DENSE } else { SPARSE };
+        let step = match () {
+            () if dense => DENSE,
+            () if at >= DENSE_UNTIL && at < DNS_UNTIL => WHILE_DNS_CHANGES,
+            () => SPARSE,
+        };
         arrivals.push((at, step));
         at += step;
     }

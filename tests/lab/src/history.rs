@@ -73,7 +73,7 @@ pub struct History(Arc<Mutex<Recorded>>);
 #[derive(Debug, Default)]
 struct Recorded {
     operations: Vec<Operation>,
-    /// When the youngest write, and read, that was acknowledged was begun.
+    /// When the youngest write, and read, whose first try was acknowledged was begun.
     write_worked: Option<Duration>,
     read_worked: Option<Duration>,
 }
@@ -82,7 +82,7 @@ impl History {
     /// Adds what has ended.
     pub fn record(&self, operation: Operation) {
         let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if operation.acknowledged() {
+        if operation.acknowledged() && operation.attempt == 0 {
             let began = Some(operation.started);
             match operation.kind {
                 Kind::Write | Kind::WriteProbe => recorded.write_worked = recorded.write_worked.max(began),
@@ -98,7 +98,7 @@ impl History {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).operations.clone()
     }
 
-    /// Whether a write, or a read, that was begun after `moment` has been acknowledged.
+    /// Whether a write, or a read, that was begun after `moment` has been acknowledged at its first try.
     #[must_use]
     pub fn has_worked_since(&self, moment: Duration, is_write: bool) -> bool {
         let recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);

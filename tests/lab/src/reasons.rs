@@ -24,9 +24,13 @@ pub(crate) fn reason(it: &Measured, added: [i64; 2], cost_tenths: u64) -> String
             milliseconds(added[0]),
         ),
         "aurora-global-latency" | "aurora-global-weighted" => format!(
-            "Nothing bounds the lag at one second, it was 80 ms here ({} lost); writes were back after {rto}, of which the promotion is AWS's and the rest detection, and AWS itself says \"minutes\"; clients away from the writer paid {} more for each write.",
+            "Nothing bounds the lag at one second, it was 80 ms here ({} lost); writes were back after {rto}, of which the promotion is AWS's and the rest detection, and AWS itself says \"minutes\"; {}.",
             payments(it.lost_at_first_service),
-            milliseconds(added[1]),
+            if it.routing == "latency" {
+                format!("the service away from the writer paid {} more for each write", milliseconds(added[1]))
+            } else {
+                "London's service is idle until Dublin is dark, and its clients go all the way to Dublin".to_owned()
+            },
         ),
         "aurora-read-replica" => format!(
             "This form exists for Aurora MySQL alone (Aurora PostgreSQL has no replica in another Region), so a PostgreSQL ledger cannot have this row; the binary log was {} behind ({} lost for good: {}), and it costs as much as a global database ({cost}) because the standby's instances are the same.",

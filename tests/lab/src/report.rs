@@ -97,6 +97,7 @@ pub fn text(all: &[Measured]) -> String {
 fn rpo(it: &Measured) -> String {
     match it.lost_at_first_service {
         0 => "nothing".into(),
+        1 => format!("1 write, {}", seconds(it.oldest_lost)),
         count => format!("{count} writes, {}", seconds(it.oldest_lost)),
     }
 }

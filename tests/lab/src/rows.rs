@@ -111,7 +111,8 @@ pub const BASELINE: Row = Row {
     name: "one-region",
     title: "One Region alone (baseline)",
     claim: None,
-    routing: None,
+    // There is nowhere else to go.
+    routing: Some(Routing::Weighted),
     brings_health_checks: false,
     plan: Plan::Table { replicas: 1 },
     build: |world, _| Arc::new(Table::new(world, TABLE, Mode::Regional(Region::DUBLIN))),

@@ -9,7 +9,7 @@ use holdfast_world::{Region, World, WorldConfig};
 
 use crate::checker::{Measured, Seen, measure};
 use crate::history::History;
-use crate::rows::Row;
+use crate::rows::{BASELINE, Row};
 use crate::stores::{Contents, DATA_REGIONS, Store};
 use crate::timing::{BEGIN, END, OUTAGE_AT, RETURN_AT, START};
 use crate::{clients, service};
@@ -38,6 +38,8 @@ pub struct Options {
     pub restore: Duration,
     /// How long AWS takes to create an instance in it.
     pub instance: Duration,
+    /// When the play ends, since the start of the world.
+    pub until: Duration,
 }
 
 impl Options {
@@ -52,6 +54,7 @@ impl Options {
             replica_promotion: Duration::from_secs(300),
             restore: Duration::from_secs(15 * 60),
             instance: Duration::from_secs(8 * 60),
+            until: END,
         }
     }
 }
@@ -87,7 +90,9 @@ async fn played(row: &Row, options: Options, begin: impl FnOnce(&World)) -> (Mea
     world.after(OUTAGE_AT - BEGIN, |world| world.go_dark(Region::DUBLIN));
     world.after(RETURN_AT - BEGIN, |world| world.come_back(Region::DUBLIN));
     let first_service = watch_for_first_service(&world, &history, &store);
-    tokio::time::sleep(END - BEGIN).await;
+    // Of the baseline nothing but its latency is wanted.
+    let until = if row.name == BASELINE.name { OUTAGE_AT } else { options.until };
+    tokio::time::sleep(until - BEGIN).await;
     let first_service = first_service.lock().unwrap_or_else(PoisonError::into_inner).take();
     let operations = history.operations();
     let measured =
