@@ -12,5 +12,5 @@ pub const OUTAGE_AT: Duration = Duration::from_secs(3720);
 pub const RETURN_AT: Duration = Duration::from_secs(5520);
 /// Clients stop making new writes.
 pub const PAYMENTS_UNTIL: Duration = Duration::from_secs(5580);
-/// 14:45: whatever could still be replicated has been.
-pub const END: Duration = Duration::from_secs(6000);
+/// 14:39: whatever could still be replicated has been.
+pub const END: Duration = Duration::from_secs(5640);
