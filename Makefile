@@ -1,4 +1,5 @@
 # make drill    plays the outage and prints the verdict        make test     everything that must hold
+# make lab      the same outage against every topology: a table, and lab.csv beside the build
 # make world    a simulated AWS on loopback HTTP               make lambdas  deployable zips
 # make campaign SEEDS=10000    random nights against every invariant
 # make bench-receipts KEYS=1000000    the plan of reconcile-receipts beside rclone check, on one server
@@ -30,6 +31,13 @@ BENCH = $(or $(CARGO_TARGET_DIR),target)/campaign
 
 drill:
 	$(CARGO) run --quiet -p drill -- $(SCENARIO) --seed $(SEED)
+
+# The table on the screen, every figure in the file.
+LAB_CSV ?= $(or $(CARGO_TARGET_DIR),target)/lab.csv
+.PHONY: lab
+lab:
+	$(CARGO) run --quiet -p holdfast-lab --bin lab -- --seed $(SEED) --csv $(LAB_CSV)
+	@echo "Every figure: $(LAB_CSV)"
 
 test: postgresql chromium
 	$(CARGO) fmt --all --check

@@ -207,6 +207,7 @@ impl Run<'_> {
                 | Phase::Failed
                 | Phase::Closed => self.promote(state, order, attempt).await,
             },
+            Decision::AddInstance { order, attempt } => self.add_instance(state, order, attempt).await,
             Decision::GiveBack { .. } => self.give_back(state, said).await,
             Decision::Prove => {
                 self.advance(state, Phase::Proving, said, |_| {}).await?;
@@ -287,7 +288,21 @@ impl Run<'_> {
             Order::Switchover(order) => order.asked_in(),
         };
         let rds = Rds::in_region(&self.startup.sdk, asked_in);
-        match rds.carry_out(&self.startup.config.topology.global_cluster, &order).await {
+        let answer = rds.carry_out(&self.startup.config.topology, &order).await;
+        self.heard(state, &order, answer).await
+    }
+
+    /// The second call of a restore: records the intent, then asks for the instance once.
+    async fn add_instance(&self, state: &mut ClusterState, order: Order, attempt: u32) -> Result<Next, Failure> {
+        let intent = Some(Intent { attempt, at: self.startup.now() });
+        self.update(state, |incident| incident.intent = intent).await?;
+        let rds = Rds::in_region(&self.startup.sdk, order.target().region());
+        let answer = rds.add_instance(&self.startup.config.topology, &order).await;
+        self.heard(state, &order, answer).await
+    }
+
+    async fn heard(&self, state: &mut ClusterState, order: &Order, answer: Answer) -> Result<Next, Failure> {
+        match answer {
             Answer::Accepted => {
                 // Said a second time while RDS works: should the first page die on its way, Lambda's own retry comes
                 // only when it is over. The pager sends it once.

@@ -17,6 +17,7 @@ mod observe;
 mod price;
 mod rds;
 mod requests;
+mod standby;
 mod triage;
 
 /// The function's name.

@@ -10,13 +10,15 @@ use holdfast_domain::arn::ClusterArn;
 use holdfast_domain::incident::{ClusterState, Incident, Phase, Verb};
 use holdfast_domain::lag::Lag;
 use holdfast_domain::price::Price;
-use holdfast_domain::promotion::{Facts, Observed, evidence_is_old};
+use holdfast_domain::promotion::{Facts, Observed, Standby, evidence_is_old};
 use holdfast_domain::quorum::{Quorum, verdict};
 use holdfast_domain::replication::ReplicationRecord;
+use holdfast_domain::topology::LedgerStrategy;
 use holdfast_domain::{Region, Timestamp, age, distance};
 
 use crate::Run;
 use crate::rds::Rds;
+use crate::standby::{age_of_backup, standby};
 
 /// How often votes are read again to see whether they advance, a second apart: one observer round and a little.
 const VOTE_LOOKS_MAX: usize = 7;
@@ -49,8 +51,12 @@ impl Run<'_> {
             freeze: state.freeze.clone(),
             source,
             target,
+            standby: Standby::GlobalDatabase,
         };
         let rds = Rds::in_region(&self.startup.sdk, &self.startup.region);
+        if topology.ledger_strategy != LedgerStrategy::GlobalDatabase {
+            return Ok(self.facts_of_a_standby(facts, &rds).await);
+        }
         match incident.phase {
             Phase::Suspected | Phase::Confirmed | Phase::AwaitingApproval | Phase::Blocked => {
                 let (quorum, global_cluster, target_cluster, lag, price, replication) = tokio::join!(
@@ -90,6 +96,49 @@ impl Run<'_> {
             Phase::Fencing | Phase::Proving | Phase::Dismissed | Phase::Failed | Phase::Closed => {}
         }
         Ok(facts)
+    }
+
+    /// The same where the standby is no member of a global database.
+    async fn facts_of_a_standby(&self, facts: Facts, rds: &Rds) -> Facts {
+        let strategy = self.startup.config.topology.ledger_strategy;
+        let incident = facts.incident.clone();
+        let (source, target) = (facts.source.clone(), facts.target.clone());
+        let no_cluster = || Observed::Unseen { why: "the snapshots are all there is".into() };
+        let described = async {
+            match strategy {
+                LedgerStrategy::GlobalDatabase | LedgerStrategy::ReadReplica => rds.target_cluster(&target).await,
+                LedgerStrategy::RestoreFromSnapshot => no_cluster(),
+            }
+        };
+        let stands_by = standby(rds, strategy, &source, &target);
+        match incident.phase {
+            Phase::Suspected | Phase::Confirmed | Phase::AwaitingApproval | Phase::Blocked => {
+                let (quorum, standby, target_cluster, price) =
+                    tokio::join!(self.quorum(&incident.from), stands_by, described, self.fresh_price(&incident));
+                let lag = match (strategy, age_of_backup(&standby, self.startup.now())) {
+                    (_, Ok(Some(lag))) => Lag::Known { lag, age: Duration::ZERO },
+                    (_, Err(why)) => Lag::Unknown { why },
+                    (_, Ok(None)) => self.lag_of_replica(&target).await,
+                };
+                Facts { quorum, standby, target_cluster, price, lag, ..facts }
+            }
+            Phase::Promoting => {
+                // It may take a quarter of an hour: whether the old Region is still dark is looked at all the time.
+                let (quorum, standby, target_cluster) = tokio::join!(self.quorum(&incident.from), stands_by, described);
+                Facts { quorum, standby, target_cluster, ..facts }
+            }
+            Phase::Restored => {
+                let counted = incident.loss.as_ref().is_some_and(Price::is_settled);
+                let price = if counted { facts.price.clone() } else { self.loss(&incident).await };
+                Facts { quorum: self.quorum(&incident.from).await, standby: stands_by.await, price, ..facts }
+            }
+            Phase::Fencing if evidence_is_old(&incident, &self.startup.config.policy, self.startup.now()) => {
+                Facts { quorum: self.quorum(&incident.from).await, standby: stands_by.await, ..facts }
+            }
+            Phase::Fencing | Phase::Proving | Phase::Reconciling | Phase::Dismissed | Phase::Failed | Phase::Closed => {
+                Facts { standby: stands_by.await, ..facts }
+            }
+        }
     }
 
     /// What verify-replication found last: a planned move waits for it, an outage does not.
@@ -166,28 +215,41 @@ impl Run<'_> {
 
     /// The lag as CloudWatch last had it in this Region: only the secondary has the metric, and it outlives the primary.
     async fn lag(&self, target: &ClusterArn, from: &Region) -> Lag {
+        let dimensions = [("DBClusterIdentifier", target.identifier()), ("SourceRegion", from.as_str())];
+        self.lag_by("AuroraGlobalDBRPOLag", &dimensions, Duration::from_millis(1)).await
+    }
+
+    /// The same of a replica that is fed by a binary log, in whole seconds; -1 is one that is fed by nothing.
+    async fn lag_of_replica(&self, target: &ClusterArn) -> Lag {
+        let dimensions = [("DBClusterIdentifier", target.identifier())];
+        self.lag_by("AuroraBinlogReplicaLag", &dimensions, Duration::from_secs(1)).await
+    }
+
+    async fn lag_by(&self, metric: &str, dimensions: &[(&str, &str)], unit: Duration) -> Lag {
         let now = self.startup.now();
-        match self.newest_lag(target, from, now).await {
-            Ok(Some((lag_ms, at))) => Lag::Known { lag: Duration::from_millis(lag_ms), age: age(at, now) },
-            Ok(None) => Lag::Unknown {
-                why: format!("AuroraGlobalDBRPOLag has no point in the last {} minutes", LAG_WINDOW.as_secs() / 60),
-            },
+        match self.newest_lag(metric, dimensions, now).await {
+            Ok(Some((units, at))) => {
+                let lag = unit.saturating_mul(u32::try_from(units).unwrap_or(u32::MAX));
+                Lag::Known { lag, age: age(at, now) }
+            }
+            Ok(None) => {
+                Lag::Unknown { why: format!("{metric} has no point in the last {} minutes", LAG_WINDOW.as_secs() / 60) }
+            }
             Err(why) => Lag::Unknown { why },
         }
     }
 
     async fn newest_lag(
         &self,
-        target: &ClusterArn,
-        from: &Region,
+        metric: &str,
+        dimensions: &[(&str, &str)],
         now: Timestamp,
     ) -> Result<Option<(u64, Timestamp)>, String> {
-        let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
+        let dimension = |(name, value): &(&str, &str)| Dimension::builder().name(*name).value(*value).build();
         let metric = Metric::builder()
             .namespace("AWS/RDS")
-            .metric_name("AuroraGlobalDBRPOLag")
-            .dimensions(dimension("DBClusterIdentifier", target.identifier()))
-            .dimensions(dimension("SourceRegion", from.as_str()))
+            .metric_name(metric)
+            .set_dimensions(Some(dimensions.iter().map(dimension).collect()))
             .build();
         let query = MetricDataQuery::builder()
             .id("rpo_lag")

@@ -9,13 +9,14 @@ use holdfast_aws::clients::{in_region, never_retried};
 use holdfast_aws::failure::causes;
 use holdfast_domain::Region;
 use holdfast_domain::arn::ClusterArn;
-use holdfast_domain::order::Order;
+use holdfast_domain::order::{Means, Order};
 use holdfast_domain::promotion::{GlobalCluster, Instance, Member, Observed, Operation, TargetCluster};
+use holdfast_domain::topology::Topology;
 
 /// The RDS control plane of one Region.
 #[derive(Clone, Debug)]
 pub(crate) struct Rds {
-    client: Client,
+    pub(crate) client: Client,
 }
 
 /// What RDS answered to a call that was to change something.
@@ -29,6 +30,30 @@ pub(crate) enum Answer {
     Refused(String),
     /// No answer: it may have begun.
     Silence(String),
+}
+
+impl Answer {
+    /// What an error means, by its code.
+    pub(crate) fn of(failed: Option<(Option<String>, String)>) -> Self {
+        match failed {
+            None => Self::Accepted,
+            Some((Some(code), why)) => match code.as_str() {
+                // What exists already is perhaps an earlier call of ours: the next look shows it.
+                "InvalidGlobalClusterStateFault"
+                | "InvalidDBClusterStateFault"
+                | "DBClusterAlreadyExistsFault"
+                | "DBInstanceAlreadyExists" => Self::Busy(why),
+                "GlobalClusterNotFoundFault"
+                | "DBClusterNotFoundFault"
+                | "DBClusterSnapshotNotFoundFault"
+                | "AccessDenied"
+                | "InvalidParameterCombination"
+                | "InvalidParameterValue" => Self::Refused(why),
+                _ => Self::Silence(why),
+            },
+            Some((None, why)) => Self::Silence(why),
+        }
+    }
 }
 
 /// A snapshot of a cluster.
@@ -71,10 +96,17 @@ impl Rds {
     }
 
     /// The one mutating call of a promotion, sent once.
-    pub(crate) async fn carry_out(&self, global_cluster: &str, order: &Order) -> Answer {
+    pub(crate) async fn carry_out(&self, topology: &Topology, order: &Order) -> Answer {
         let once = || Config::builder().retry_config(never_retried());
+        let global_cluster = &topology.global_cluster;
         let target = order.target().to_string();
         let failed = match order {
+            Order::Failover(failover) if *failover.means() == Means::ReadReplica => {
+                return self.promote_read_replica(failover.target()).await;
+            }
+            Order::Failover(failover) if *failover.means() != Means::GlobalDatabase => {
+                return self.restore(topology, failover).await;
+            }
             Order::Failover(_) => self
                 .client
                 .failover_global_cluster()
@@ -99,19 +131,7 @@ impl Rds {
                 .err()
                 .map(|error| (error.code().map(str::to_owned), causes(&error))),
         };
-        match failed {
-            None => Answer::Accepted,
-            Some((Some(code), why)) => match code.as_str() {
-                "InvalidGlobalClusterStateFault" | "InvalidDBClusterStateFault" => Answer::Busy(why),
-                "GlobalClusterNotFoundFault"
-                | "DBClusterNotFoundFault"
-                | "AccessDenied"
-                | "InvalidParameterCombination"
-                | "InvalidParameterValue" => Answer::Refused(why),
-                _ => Answer::Silence(why),
-            },
-            Some((None, why)) => Answer::Silence(why),
-        }
+        Answer::of(failed)
     }
 
     /// Snapshots of a cluster, newest last.
@@ -169,7 +189,7 @@ fn read_global_cluster(cluster: &SdkGlobalCluster) -> Observed<GlobalCluster> {
     })
 }
 
-fn read_target(cluster: &DbCluster, instances: &[DbInstance]) -> TargetCluster {
+pub(crate) fn read_target(cluster: &DbCluster, instances: &[DbInstance]) -> TargetCluster {
     let writer = cluster
         .db_cluster_members()
         .iter()
@@ -187,5 +207,6 @@ fn read_target(cluster: &DbCluster, instances: &[DbInstance]) -> TargetCluster {
         status: cluster.status().unwrap_or("unknown").to_owned(),
         engine_version: cluster.engine_version().map(str::to_owned),
         instances: instances.collect(),
+        replication_source: cluster.replication_source_identifier().filter(|it| !it.is_empty()).map(str::to_owned),
     }
 }

@@ -5,6 +5,7 @@ use holdfast_domain::event::Event;
 use holdfast_domain::incident::{ClusterState, Opening, Verb};
 use holdfast_domain::promotion::Observed;
 use holdfast_domain::quorum::Quorum;
+use holdfast_domain::topology::LedgerStrategy;
 use serde_json::{Value, json};
 
 use crate::drive::busy;
@@ -28,7 +29,7 @@ impl Run<'_> {
             Quorum::Dark(proof) => {
                 let rds = Rds::in_region(&self.startup.sdk, &self.startup.region);
                 let cluster = rds.global_cluster(&self.startup.config.topology.global_cluster).await;
-                if self.holds_the_writer(&cluster) {
+                if self.holds_the_writer(&cluster) || self.writes_by_itself(&rds).await {
                     if state.open_incident().is_some_and(|incident| incident.from == peer.region) {
                         let why = "the open incident has already said that this Region is dark";
                         return Ok(json!({"done": "nothing", "why": why}));
@@ -100,6 +101,18 @@ impl Run<'_> {
     /// The incident promotes this Region: nobody else drives it.
     pub(crate) fn is_mine(&self, state: &ClusterState) -> bool {
         state.incident.as_ref().is_some_and(|incident| incident.to == self.startup.region)
+    }
+
+    /// Without a global database: this Region's own cluster replicates nobody and has a writer.
+    async fn writes_by_itself(&self, rds: &Rds) -> bool {
+        let topology = &self.startup.config.topology;
+        let own = topology.data_region(&self.startup.region).map(|data| &data.cluster_arn);
+        match (topology.ledger_strategy, own) {
+            (LedgerStrategy::GlobalDatabase, _) | (_, None) => false,
+            (LedgerStrategy::ReadReplica | LedgerStrategy::RestoreFromSnapshot, Some(own)) => {
+                matches!(rds.target_cluster(own).await, Observed::Seen(cluster) if cluster.writes())
+            }
+        }
     }
 
     fn holds_the_writer(&self, cluster: &Observed<holdfast_domain::promotion::GlobalCluster>) -> bool {

@@ -89,19 +89,50 @@ impl fmt::Display for LossAcceptance {
     }
 }
 
-/// An unplanned promotion: `FailoverGlobalCluster` with `AllowDataLoss=true`, asked in the *target's* Region.
+/// An unplanned promotion, asked in the *target's* Region. Whatever the means, it may lose what was acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failover {
     target: ClusterArn,
     epoch: u64,
     acceptance: LossAcceptance,
+    #[serde(default)]
+    means: Means,
+}
+
+/// By which call the target becomes the writer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Means {
+    /// `FailoverGlobalCluster` with `AllowDataLoss=true`.
+    #[default]
+    GlobalDatabase,
+    /// `PromoteReadReplicaDBCluster`.
+    ReadReplica,
+    /// `RestoreDBClusterFromSnapshot` under the target's identifier, then `CreateDBInstance`.
+    Snapshot {
+        /// Which.
+        id: String,
+        /// What was written later is lost.
+        taken_at: Timestamp,
+    },
 }
 
 impl Failover {
     /// There is no failover without an acceptance of loss. The order is good for one epoch and one target.
     #[must_use]
     pub fn new(target: ClusterArn, epoch: u64, acceptance: LossAcceptance) -> Self {
-        Self { target, epoch, acceptance }
+        Self { target, epoch, acceptance, means: Means::GlobalDatabase }
+    }
+
+    /// The same by other means.
+    #[must_use]
+    pub fn by(self, means: Means) -> Self {
+        Self { means, ..self }
+    }
+
+    /// By which call.
+    #[must_use]
+    pub fn means(&self) -> &Means {
+        &self.means
     }
 
     /// The cluster to promote.
@@ -193,7 +224,13 @@ impl Order {
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failover(order) => write!(f, "fail over to {}; {}", order.target, order.acceptance),
+            Self::Failover(order) => match &order.means {
+                Means::GlobalDatabase => write!(f, "fail over to {}; {}", order.target, order.acceptance),
+                Means::ReadReplica => write!(f, "promote the read replica {}; {}", order.target, order.acceptance),
+                Means::Snapshot { id, taken_at } => {
+                    write!(f, "restore {} from {id} of {taken_at:.0}; {}", order.target, order.acceptance)
+                }
+            },
             Self::Switchover(order) => write!(f, "switch over to {}, asked for by {}", order.target, order.asked_by),
         }
     }
@@ -225,6 +262,31 @@ mod tests {
     fn a_stored_failover_without_an_acceptance_cannot_be_read_back() {
         let json = r#"{"target":"arn:aws:rds:eu-west-2:123456789012:cluster:x","epoch":7}"#;
         assert!(serde_json::from_str::<Failover>(json).is_err());
+    }
+
+    #[test]
+    fn other_means_are_a_failover_with_an_acceptance_too() {
+        let by =
+            |means| Failover::new(arn("eu-west-2"), 7, LossAcceptance::approved("ada", "", now(), unknown())).by(means);
+        let replica = by(Means::ReadReplica);
+        let snapshot = by(Means::Snapshot { id: "copy-1".into(), taken_at: now() });
+        for (order, expected) in [
+            (
+                replica,
+                "promote the read replica arn:aws:rds:eu-west-2:123456789012:cluster:payments-eu-west-2; loss accepted by ada",
+            ),
+            (
+                snapshot,
+                "restore arn:aws:rds:eu-west-2:123456789012:cluster:payments-eu-west-2 from copy-1 of 2026-11-24T14:07:09Z; loss accepted by ada",
+            ),
+        ] {
+            assert_eq!(order.asked_in().as_str(), "eu-west-2");
+            let order = Order::Failover(order);
+            assert!(order.allows_data_loss() && order.to_string().starts_with(expected), "{order}");
+            let stored = serde_json::to_string(&order).unwrap();
+            assert_eq!(serde_json::from_str::<Order>(&stored).unwrap(), order);
+            assert!(serde_json::from_str::<Order>(&stored.replace("\"acceptance\"", "\"none\"")).is_err());
+        }
     }
 
     #[test]

@@ -19,9 +19,11 @@ use crate::{Timestamp, age};
 mod closing;
 mod guards;
 mod judgement;
+mod standby;
 
 pub use closing::{Aftermath, is_attested, now_run_of, reasons_not_to_close, waits_for_failback};
 pub use judgement::{Archived, JUDGEMENTS_MAX, Judgement, Replayed, remember};
+pub use standby::{Backup, Standby};
 
 /// A fact that could be learned, or the reason why not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +81,9 @@ pub struct TargetCluster {
     pub engine_version: Option<String>,
     /// Its instances.
     pub instances: Vec<Instance>,
+    /// `ReplicationSourceIdentifier`: what a read replica replicates; nothing for a cluster that is its own writer.
+    #[serde(default)]
+    pub replication_source: Option<String>,
 }
 
 /// A DB instance.
@@ -117,6 +122,9 @@ pub struct Facts {
     pub promoted_at: Option<Timestamp>,
     /// A person's stop.
     pub freeze: Option<Freeze>,
+    /// What stands by, where it is no member of a global database.
+    #[serde(default)]
+    pub standby: Standby,
 }
 
 /// The one next step of an incident.
@@ -142,6 +150,13 @@ pub enum Decision {
         /// The order, bound to this epoch and direction.
         order: Order,
         /// 1 for the first call.
+        attempt: u32,
+    },
+    /// The restored cluster is there and has no instance: create one, after recording the intent.
+    AddInstance {
+        /// The order, bound to this epoch and direction.
+        order: Order,
+        /// Counts on from the calls before.
         attempt: u32,
     },
     /// The Region answers again and RDS has moved nothing: a later epoch names it the writer, as before.
@@ -222,7 +237,7 @@ pub fn decide(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
 }
 
 fn before_the_fence(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
-    if facts.target_is_sole_writer() && facts.is_idle() {
+    if facts.is_there_already() {
         return Decision::Dismiss(Dismissal::NotTheWriter);
     }
     let person_insists = facts.incident.approval.is_some();
@@ -270,7 +285,13 @@ fn authorised(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
             Order::Switchover(order)
         }
         Verb::Failover => match acceptance(facts, policy, now) {
-            Ok(acceptance) => Order::Failover(Failover::new(facts.target.clone(), facts.incident.epoch, acceptance)),
+            Ok(acceptance) => match facts.means() {
+                Some(means) => {
+                    let order = Failover::new(facts.target.clone(), facts.incident.epoch, acceptance);
+                    Order::Failover(order.by(means))
+                }
+                None => return block_once(&facts.incident, standby::in_the_way(facts)),
+            },
             Err(decision) => return *decision,
         },
     };
@@ -366,6 +387,9 @@ fn promoting(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
     let Some(order) = incident.order.clone() else {
         return Decision::Fail { reason: "the incident is in Promoting without an order".into() };
     };
+    if facts.standby != Standby::GlobalDatabase {
+        return standby::promoting(facts, order, now, slow);
+    }
     let cluster = match &facts.global_cluster {
         Observed::Seen(cluster) => cluster,
         Observed::Unseen { why } => return look_again(format!("the global cluster cannot be described: {why}")),
@@ -398,10 +422,15 @@ fn promoting(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
             reason: format!("{} is {proof}: nothing can be moved from it as planned", incident.from),
         };
     }
-    match &incident.intent {
+    ask_again(facts, order, now, slow)
+}
+
+/// RDS shows no sign of what was asked: it is asked again, a few times, and only of a Region that is still dark.
+fn ask_again(facts: &Facts, order: Order, now: Timestamp, slow: bool) -> Decision {
+    match &facts.incident.intent {
         None => Decision::Promote { order, attempt: 1 },
         Some(intent) if age(intent.at, now) < SETTLE => {
-            look_again("RDS has not shown the effect of the call yet".into())
+            Decision::LookAgain { waiting_for: "RDS has not shown the effect of the call yet".into(), slow }
         }
         Some(intent) if intent.attempt < ATTEMPTS_MAX => {
             let again = Decision::Promote { order, attempt: intent.attempt.saturating_add(1) };
@@ -426,7 +455,16 @@ fn restored(facts: &Facts, policy: &Policy, now: Timestamp) -> Decision {
     }
     match (facts.incident.verb, &facts.quorum) {
         (Verb::Switchover, _) => Decision::CloseItself,
-        (Verb::Failover, Quorum::Alive | Quorum::Grey { .. }) => Decision::SecureOldVolume,
+        (Verb::Failover, Quorum::Alive | Quorum::Grey { .. }) => match facts.standby {
+            Standby::GlobalDatabase => Decision::SecureOldVolume,
+            // Aurora rebuilds nothing here: the old cluster keeps its rows, and is fenced by the epoch alone.
+            Standby::ReadReplica | Standby::Snapshot { .. } => Decision::Rest {
+                why: format!(
+                    "{} is back with its old cluster; a person compares the two and closes",
+                    facts.incident.from
+                ),
+            },
+        },
         (Verb::Failover, quorum) => Decision::Rest { why: format!("{} is not back: {quorum}", facts.incident.from) },
     }
 }
@@ -458,7 +496,7 @@ impl Facts {
 }
 
 impl TargetCluster {
-    fn has_available_writer(&self) -> bool {
+    pub(crate) fn has_available_writer(&self) -> bool {
         self.instances.iter().any(|instance| instance.is_writer && instance.status == "available")
     }
 }
@@ -491,6 +529,7 @@ impl Decision {
             Self::AskApproval { .. } => "ask_approval",
             Self::Fence(_) => "fence",
             Self::Promote { .. } => "promote",
+            Self::AddInstance { .. } => "add_instance",
             Self::GiveBack { .. } => "give_back",
             Self::Prove => "prove",
             Self::WriteFenceRow => "write_fence_row",
@@ -527,6 +566,9 @@ impl fmt::Display for Decision {
             Self::Fence(order) => write!(f, "fencing off the old writer, then {order}"),
             Self::Promote { order, attempt: 1 } => write!(f, "asking RDS to {order}"),
             Self::Promote { order, attempt } => write!(f, "asking RDS for the {attempt}. time to {order}"),
+            Self::AddInstance { order, attempt } => {
+                write!(f, "asking RDS ({attempt}) for an instance in {}", order.target())
+            }
             Self::GiveBack { seen } => {
                 write!(f, "the old writer stays: RDS has moved nothing, and its Region is no longer dark: {seen}")
             }

@@ -10,9 +10,13 @@ use crate::region::{Region, excerpt};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Topology {
-    /// Identifier of the Aurora global cluster.
+    /// Identifier of the Aurora global cluster. With another strategy, the name of the ledger in the coordination table.
     pub global_cluster: String,
-    /// Host name that the applications write through: the Aurora global writer endpoint.
+    /// How the standby's ledger becomes the writer.
+    #[serde(default)]
+    pub ledger_strategy: LedgerStrategy,
+    /// Host name that the applications write through: the Aurora global writer endpoint, or, where there is no global
+    /// database, the own endpoint of the cluster that is to be promoted or restored.
     pub writer_endpoint: String,
     /// The coordination table: a DynamoDB global table with strong consistency (MRSC) in all three Regions.
     pub coordination_table: String,
@@ -82,6 +86,35 @@ pub struct DataRegion {
     pub write_readiness_url: String,
     /// The SNS topic that reaches people from this Region.
     pub page_topic_arn: String,
+    /// What a cluster that is restored here is made of; needed with `ledger_strategy` `restore_from_snapshot`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_into: Option<RestoreInto>,
+}
+
+/// How the standby's ledger becomes the writer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LedgerStrategy {
+    /// A member of a global database is failed over or switched over to.
+    #[default]
+    GlobalDatabase,
+    /// A cross-Region read replica cluster (Aurora MySQL has them) is promoted: always with loss.
+    ReadReplica,
+    /// A cluster is restored from the newest snapshot in the Region: always with loss. It is given the identifier of the
+    /// Region's `cluster_arn`, so that no second one can be created and its endpoint is known beforehand.
+    RestoreFromSnapshot,
+}
+
+/// What a restored cluster is made of: AWS would take the defaults of the account, in which no application finds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreInto {
+    /// Such as `db.r6g.large`.
+    pub instance_class: String,
+    /// The DB subnet group.
+    pub subnet_group: String,
+    /// The VPC security groups.
+    pub security_groups: Vec<String>,
 }
 
 /// The Region that only watches.
@@ -157,6 +190,7 @@ impl Topology {
         }
         for (index, data) in self.data_regions.iter().enumerate() {
             data.validate(index)?;
+            data.validate_restore(index, self.ledger_strategy)?;
         }
         check_topic("topology.witness.page_topic_arn", &self.witness.page_topic_arn, &self.witness.region)?;
         for (field, value) in [
@@ -212,6 +246,35 @@ impl DataRegion {
             ));
         }
         check_topic(&field("page_topic_arn"), &self.page_topic_arn, &self.region)
+    }
+
+    fn validate_restore(&self, index: usize, strategy: LedgerStrategy) -> Result<(), ConfigError> {
+        let field = format!("topology.data_regions[{index}].restore_into");
+        let needed = match strategy {
+            LedgerStrategy::RestoreFromSnapshot => true,
+            LedgerStrategy::GlobalDatabase | LedgerStrategy::ReadReplica => false,
+        };
+        match &self.restore_into {
+            None if needed => Err(ConfigError::new(
+                &field,
+                "is missing",
+                "give instance_class, subnet_group and security_groups: a cluster is restored there",
+            )),
+            Some(_) if !needed => Err(ConfigError::new(
+                &field,
+                "is given, and nothing is restored",
+                "leave it out, or set topology.ledger_strategy to restore_from_snapshot",
+            )),
+            Some(into) if into.instance_class.trim().is_empty() || into.subnet_group.trim().is_empty() => {
+                Err(ConfigError::new(&field, "has an empty name", "name the instance class and the subnet group"))
+            }
+            Some(into) if into.security_groups.is_empty() => Err(ConfigError::new(
+                &field,
+                "names no security group",
+                "name those that let the applications in: the default one lets nobody",
+            )),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
@@ -293,6 +356,39 @@ mod tests {
             (Some(problem), Some(expected)) => assert!(problem.contains(expected), "{problem}"),
             (problem, expected) => assert_eq!(problem.as_deref(), expected),
         }
+    }
+
+    #[test]
+    fn a_strategy_is_named_or_it_is_the_global_database() {
+        assert_eq!(topology().ledger_strategy, LedgerStrategy::GlobalDatabase);
+        check(|topology| topology.ledger_strategy = LedgerStrategy::ReadReplica, None);
+        let named: LedgerStrategy = serde_json::from_str(r#""restore_from_snapshot""#).unwrap();
+        assert_eq!(named, LedgerStrategy::RestoreFromSnapshot);
+        assert!(serde_json::from_str::<LedgerStrategy>(r#""hope""#).is_err());
+    }
+
+    #[test]
+    fn a_restore_says_what_the_cluster_is_made_of_and_nothing_else_does() {
+        type Into = fn() -> RestoreInto;
+        let whole: Into = || RestoreInto {
+            instance_class: "db.r6g.large".into(),
+            subnet_group: "ledger".into(),
+            security_groups: vec!["sg-1".into()],
+        };
+        let restoring = |into: Option<RestoreInto>| {
+            move |topology: &mut Topology| {
+                topology.ledger_strategy = LedgerStrategy::RestoreFromSnapshot;
+                topology.data_regions.iter_mut().for_each(|data| data.restore_into.clone_from(&into));
+            }
+        };
+        check(restoring(Some(whole())), None);
+        check(restoring(None), Some("`topology.data_regions[0].restore_into` is missing"));
+        check(restoring(Some(RestoreInto { subnet_group: " ".into(), ..whole() })), Some("has an empty name"));
+        check(restoring(Some(RestoreInto { security_groups: Vec::new(), ..whole() })), Some("names no security group"));
+        check(
+            |topology| topology.data_regions[1].restore_into = Some(whole()),
+            Some("`topology.data_regions[1].restore_into` is given, and nothing is restored"),
+        );
     }
 
     #[test]

@@ -367,7 +367,8 @@ impl Function {
     }
 }
 
-fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
+/// The code of a function, as it is deployed.
+pub fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
     let (world, config, bug) = (world.clone(), setup.config.clone(), setup.bug);
     // As warm sandboxes keep them.
     let secrets = Arc::new(page_humans::Secrets::default());

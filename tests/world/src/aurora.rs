@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::rds::standby::Pairing;
 use crate::region::Region;
 use crate::world::World;
 
@@ -41,6 +42,8 @@ pub(crate) struct Volume {
 pub enum Statement {
     /// Book a payment; a second booking of the same key changes nothing.
     Book(LedgerRow),
+    /// Book a payment unless its key is taken, and say whether the row that is there has these values: a unique index.
+    Insert(LedgerRow),
     /// Raise the fence row to an epoch.
     Fence(u64),
     /// Whether a payment is booked.
@@ -81,6 +84,16 @@ pub async fn through_writer_endpoint(world: &World, from: Region, statement: Sta
         Some(at) => world.round_trip(from, at, |world| world.run_sql(at, statement)).await,
         None => Err(SqlError::Unavailable),
     }
+}
+
+/// Runs a statement through the endpoint of a Region's own cluster. It never completes where the path is down.
+pub async fn through_cluster_endpoint(
+    world: &World,
+    from: Region,
+    at: Region,
+    statement: Statement,
+) -> Result<Reply, SqlError> {
+    world.round_trip(from, at, |world| world.run_sql(at, statement)).await
 }
 
 /// The rows of a Region's volume, whatever the network: for checkers after the run.
@@ -174,13 +187,23 @@ impl World {
                     return Ok(Reply::Is(member.volume.keys.contains(&key)));
                 }
                 Statement::IsWritable => return Ok(Reply::Is(writable)),
-                Statement::Book(_) | Statement::Fence(_) if !writable => return Err(SqlError::ReadOnly),
+                Statement::Book(_) | Statement::Insert(_) | Statement::Fence(_) if !writable => {
+                    return Err(SqlError::ReadOnly);
+                }
                 Statement::Book(row) => {
                     let key = row.attempt_key.clone();
                     if !member.volume.keys.contains(&key) {
                         member.volume.append([(now, row)]);
                         global.bookings.push((now, at, key));
                     }
+                }
+                Statement::Insert(row) => {
+                    let key = row.attempt_key.clone();
+                    if member.volume.keys.contains(&key) {
+                        return Ok(Reply::Is(member.volume.rows.iter().any(|(_, there)| *there == row)));
+                    }
+                    member.volume.append([(now, row)]);
+                    global.bookings.push((now, at, key));
                 }
                 Statement::Fence(epoch) if member.volume.fence > epoch => return Err(SqlError::FencedOff),
                 Statement::Fence(epoch) => {
@@ -271,6 +294,18 @@ pub fn stop_measuring(world: &World) {
 /// Puts the lag metrics once, as each minute does.
 pub fn measure_lag(world: &World) {
     let Some((writer, other, lag_ms)) = world.measured_lag() else { return };
+    let pairing = world.state().rds.global.as_ref().map(|global| global.pairing);
+    if let Some(Pairing::ReadReplica { .. }) = pairing {
+        let cluster = format!("payments-{other}");
+        let seconds = f64::from(lag_ms.div_ceil(1000));
+        return world.put_metric(
+            other,
+            "AWS/RDS",
+            "AuroraBinlogReplicaLag",
+            &[("DBClusterIdentifier", &cluster)],
+            seconds,
+        );
+    }
     if let Some(global) = world.state().rds.global.as_mut() {
         global.measured.push((world.elapsed(), other, lag_ms));
     }
@@ -283,7 +318,7 @@ pub fn measure_lag(world: &World) {
 
 impl Volume {
     /// Adds rows whose keys are not there yet.
-    fn append(&mut self, rows: impl IntoIterator<Item = (Duration, LedgerRow)>) {
+    pub(crate) fn append(&mut self, rows: impl IntoIterator<Item = (Duration, LedgerRow)>) {
         for (at, row) in rows {
             if self.keys.insert(row.attempt_key.clone()) {
                 self.rows.push((at, row));
@@ -292,7 +327,7 @@ impl Volume {
     }
 
     /// The rows beyond the first `from` that were committed by `until`.
-    fn rows_after(&self, from: usize, until: Duration) -> Vec<(Duration, LedgerRow)> {
+    pub(crate) fn rows_after(&self, from: usize, until: Duration) -> Vec<(Duration, LedgerRow)> {
         self.rows.iter().skip(from).take_while(|(at, _)| *at <= until).cloned().collect()
     }
 }

@@ -183,6 +183,14 @@ pub fn all_items(world: &World, table: &str) -> Vec<Item> {
     table.map(|table| table.items.values().chain(table.copies.all()).cloned().collect()).unwrap_or_default()
 }
 
+/// The items of a table as one Region has them, whatever the network: for checkers.
+#[must_use]
+pub fn items_in(world: &World, table: &str, region: Region) -> Vec<Item> {
+    let state = world.state();
+    let table = state.dynamodb.tables.get(table);
+    table.map(|table| table.items_at(region).values().cloned().collect()).unwrap_or_default()
+}
+
 /// Which of the Regions of Europe a Region has a two-way path to.
 fn links(network: &crate::network::Network, at: Region) -> Vec<(Region, Duration)> {
     let all = [Region::DUBLIN, Region::LONDON, Region::FRANKFURT];

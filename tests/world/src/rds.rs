@@ -14,6 +14,8 @@ use crate::region::Region;
 use crate::service::{query_error, respond};
 use crate::world::{ACCOUNT, World};
 
+mod snapshots;
+pub mod standby;
 mod xml;
 
 /// What a global cluster starts from.
@@ -56,13 +58,15 @@ pub(crate) struct Global {
     pub(crate) held_since: Option<Duration>,
     /// How long after a call was accepted descriptions still show what was before.
     shows_late: Duration,
-    snapshots: Vec<Snapshot>,
+    snapshots: Vec<snapshots::Snapshot>,
     accepted: Vec<Accepted>,
     pub(crate) bookings: Vec<(Duration, Region, String)>,
     pub(crate) fences: Vec<(Duration, Region, u64)>,
     pub(crate) measured: Vec<(Duration, Region, u32)>,
     pub(crate) unmeasured: bool,
     promotions: Vec<(Duration, Region)>,
+    /// What the two clusters are to each other.
+    pub(crate) pairing: standby::Pairing,
 }
 
 /// One cluster of it.
@@ -77,6 +81,8 @@ pub(crate) struct Member {
     pub(crate) instances: Vec<(String, &'static str)>,
     pub(crate) engine_version: &'static str,
     pub(crate) volume: Volume,
+    /// `DBCluster.Status`; nothing for a cluster that does not exist.
+    pub(crate) status: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
@@ -85,14 +91,6 @@ pub(crate) struct Operation {
     pub(crate) from: Region,
     pub(crate) to: Region,
     pub(crate) data_loss_allowed: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Snapshot {
-    region: Region,
-    id: String,
-    cluster: String,
-    status: &'static str,
 }
 
 /// An operation that RDS took on.
@@ -154,6 +152,7 @@ pub fn create_global_cluster(world: &World, config: &GlobalClusterConfig) {
         instances: (1..=instances).map(|n| (format!("payments-{region}-{n}"), "available")).collect(),
         engine_version: "16.4",
         volume: Volume::default(),
+        status: Some("available"),
     };
     world.state().rds.global = Some(Global {
         id: config.id,
@@ -173,6 +172,7 @@ pub fn create_global_cluster(world: &World, config: &GlobalClusterConfig) {
         measured: Vec::new(),
         unmeasured: false,
         promotions: Vec::new(),
+        pairing: standby::Pairing::GlobalDatabase,
     });
     world.start_replication_metrics();
 }
@@ -238,12 +238,15 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
         "DescribeDBInstances" => describe_instances(world, at, &form),
         "FailoverGlobalCluster" => failover(world, at, &form),
         "SwitchoverGlobalCluster" => switchover(world, at, &form),
-        "DescribeDBClusterSnapshots" => describe_snapshots(world, at, &form),
-        "CopyDBClusterSnapshot" => copy_snapshot(world, at, &form),
+        "DescribeDBClusterSnapshots" => snapshots::describe(world, at, &form),
+        "CopyDBClusterSnapshot" => snapshots::copy(world, at, &form),
+        "PromoteReadReplicaDBCluster" => standby::promote_read_replica(world, at, &form),
+        "RestoreDBClusterFromSnapshot" => standby::restore(world, at, &form),
+        "CreateDBInstance" => standby::create_instance(world, at, &form),
         other => Err(Fault(
             "InvalidAction",
             format!(
-                "this world's RDS does not speak {other}; it speaks DescribeGlobalClusters, DescribeDBClusters, DescribeDBInstances, FailoverGlobalCluster, SwitchoverGlobalCluster, DescribeDBClusterSnapshots and CopyDBClusterSnapshot"
+                "this world's RDS does not speak {other}; it speaks DescribeGlobalClusters, DescribeDBClusters, DescribeDBInstances, FailoverGlobalCluster, SwitchoverGlobalCluster, DescribeDBClusterSnapshots, CopyDBClusterSnapshot, PromoteReadReplicaDBCluster, RestoreDBClusterFromSnapshot and CreateDBInstance"
             ),
         )),
     };
@@ -268,7 +271,7 @@ fn field<'a>(form: &'a Form, name: &str) -> &'a str {
 
 /// The global cluster of that name, which each member Region knows.
 fn named<'a>(state: &'a mut crate::world::State, at: Region, id: &str) -> Result<&'a mut Global, Fault> {
-    let found = state.rds.global.as_mut().filter(|global| global.id == id && global.member(at).is_some());
+    let found = state.rds.global.as_mut().filter(|global| global.id == id && global.is_known_in(at));
     found.ok_or_else(|| Fault("GlobalClusterNotFoundFault", format!("Global cluster {id} not found")))
 }
 
@@ -277,7 +280,7 @@ fn describe_global_clusters(world: &World, at: Region, form: &Form) -> Result<St
     let id = field(form, "GlobalClusterIdentifier");
     let now = world.elapsed();
     let body = match state.rds.global.as_ref() {
-        Some(global) if global.member(at).is_some() && (id.is_empty() || id == global.id) => {
+        Some(global) if global.is_known_in(at) && (id.is_empty() || id == global.id) => {
             xml::global_cluster(global, "GlobalClusterMember", global.shown(now))
         }
         Some(_) | None if id.is_empty() => String::new(),
@@ -291,9 +294,11 @@ fn describe_clusters(world: &World, at: Region, form: &Form) -> Result<String, F
     let id = field(form, "DBClusterIdentifier");
     let member = state.rds.global.as_ref().and_then(|global| global.member(at));
     let member = member.filter(|member| id.is_empty() || member.identifier == id || member.arn() == id);
-    match member {
-        Some(member) => Ok(format!("<DBClusters>{}</DBClusters>", xml::cluster(member))),
-        None => Err(Fault("DBClusterNotFoundFault", format!("DBCluster {id} not found."))),
+    match (member.filter(|member| member.status.is_some()), state.rds.global.as_ref()) {
+        (Some(member), Some(global)) => {
+            Ok(format!("<DBClusters>{}</DBClusters>", xml::cluster(member, global.source_of(at))))
+        }
+        (_, _) => Err(Fault("DBClusterNotFoundFault", format!("DBCluster {id} not found."))),
     }
 }
 
@@ -303,46 +308,6 @@ fn describe_instances(world: &World, at: Region, form: &Form) -> Result<String, 
     let member = state.rds.global.as_ref().and_then(|global| global.member(at));
     let instances = member.filter(|member| wanted.is_empty() || member.identifier == wanted || member.arn() == wanted);
     Ok(format!("<DBInstances>{}</DBInstances>", instances.map(xml::instances).unwrap_or_default()))
-}
-
-fn describe_snapshots(world: &World, at: Region, form: &Form) -> Result<String, Fault> {
-    let state = world.state();
-    let cluster = field(form, "DBClusterIdentifier");
-    let snapshots = state.rds.global.as_ref().map(|global| global.snapshots.as_slice()).unwrap_or_default();
-    let here = snapshots
-        .iter()
-        .filter(|snapshot| snapshot.region == at && (cluster.is_empty() || snapshot.cluster == cluster));
-    let body: String = here.map(|it| xml::snapshot(&it.id, &it.cluster, it.status)).collect();
-    Ok(format!("<DBClusterSnapshots>{body}</DBClusterSnapshots>"))
-}
-
-fn copy_snapshot(world: &World, at: Region, form: &Form) -> Result<String, Fault> {
-    let (source, target) = (
-        field(form, "SourceDBClusterSnapshotIdentifier").to_owned(),
-        field(form, "TargetDBClusterSnapshotIdentifier").to_owned(),
-    );
-    let body = {
-        let mut state = world.state();
-        let none = || Fault("DBClusterSnapshotNotFoundFault", format!("{source} not found"));
-        let global = state.rds.global.as_mut().ok_or_else(none)?;
-        if global.snapshots.iter().any(|snapshot| snapshot.region == at && snapshot.id == target) {
-            return Err(Fault("DBClusterSnapshotAlreadyExistsFault", format!("{target} already exists")));
-        }
-        let original = global.snapshots.iter().find(|snapshot| snapshot.region == at && snapshot.id == source);
-        let copy = Snapshot { id: target.clone(), status: "copying", ..original.ok_or_else(none)?.clone() };
-        let body = xml::snapshot(&copy.id, &copy.cluster, copy.status);
-        global.snapshots.push(copy);
-        body
-    };
-    world.record("rds", format!("in {at} copies {source} to {target}"));
-    world.after(Duration::from_secs(90), move |world| {
-        if let Some(global) = world.state().rds.global.as_mut() {
-            for snapshot in global.snapshots.iter_mut().filter(|snapshot| snapshot.id == target) {
-                snapshot.status = "available";
-            }
-        }
-    });
-    Ok(body)
 }
 
 fn failover(world: &World, at: Region, form: &Form) -> Result<String, Fault> {
@@ -540,7 +505,7 @@ impl World {
         let (old, cluster) = {
             let state = self.state();
             let Some(global) = state.rds.global.as_ref() else { return };
-            if global.operation.is_some() {
+            if global.operation.is_some() || global.pairing != standby::Pairing::GlobalDatabase {
                 return;
             }
             let Some(old) = global.members.iter().find(|member| !member.is_writer && !member.connected) else { return };
@@ -563,7 +528,14 @@ impl World {
             if global.snapshots.iter().any(|snapshot| snapshot.id == id) {
                 return;
             }
-            global.snapshots.push(Snapshot { region: old, id: id.clone(), cluster, status: "available" });
+            let taken_at = world.elapsed();
+            global.snapshots.push(snapshots::Snapshot {
+                region: old,
+                id: id.clone(),
+                cluster,
+                status: "available",
+                taken_at,
+            });
             drop(state);
             world.record("rds", format!("has a snapshot of the old volume: {id}"));
             world.after(Duration::from_secs(180), move |world| world.rejoin(old));

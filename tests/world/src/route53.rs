@@ -48,6 +48,8 @@ pub(crate) struct Route53 {
     checks: Vec<(HealthCheck, bool)>,
     /// Regions whose switch is thrown.
     thrown: BTreeSet<Region>,
+    /// The weight of each Region's record; latency records where there is none.
+    weights: BTreeMap<Region, u64>,
 }
 
 impl Route53 {
@@ -133,17 +135,53 @@ impl World {
         });
     }
 
-    /// A latency record's answer for somebody near a Region: the nearest that is healthy and whose switch is off; when there is
-    /// none, all count as healthy.
+    /// Makes the records weighted ones, with all the weight on one Region: those of weight zero are answered only while no
+    /// other is healthy (R53 health-checks-how-route-53-chooses-records). Setting it anew is the override by hand.
+    pub fn weigh_all_to(&self, region: Region) {
+        let others = self.state().route53.checks.iter().map(|(check, _)| (check.region, 0)).collect();
+        let weights: BTreeMap<Region, u64> = others;
+        self.weigh(weights.into_iter().chain([(region, 1)]).collect());
+        self.record("route53", format!("gives {region} all the weight"));
+    }
+
+    /// Makes the records weighted ones.
+    pub fn weigh(&self, weights: BTreeMap<Region, u64>) {
+        self.state().route53.weights = weights;
+    }
+
+    /// The weights of the records; empty where they go by latency.
+    #[must_use]
+    pub fn weights(&self) -> BTreeMap<Region, u64> {
+        self.state().route53.weights.clone()
+    }
+
+    /// The answer for somebody near a Region, of the records that are healthy and whose switch is off: of latency records the
+    /// nearest one, of weighted ones a draw; when there is none, all count as healthy.
     #[must_use]
     pub fn resolve(&self, near: Region) -> Option<Resolution> {
-        let state = self.state();
+        let mut state = self.state();
         let serves =
             |(check, healthy): &&(HealthCheck, bool)| *healthy && !state.route53.thrown.contains(&check.region);
         let any_serves = state.route53.checks.iter().any(|it| serves(&it));
         let candidates = state.route53.checks.iter().filter(|it| serves(it) || !any_serves);
-        let nearest =
-            candidates.map(|(check, _)| check.region).min_by_key(|region| state.network.one_way(near, *region));
-        nearest.map(|region| Resolution { region, ttl: ALIAS_TTL })
+        let candidates: Vec<Region> = candidates.map(|(check, _)| check.region).collect();
+        let weighed = |region: &Region| state.route53.weights.get(region).copied().unwrap_or(0);
+        let drawn_from: Vec<(Region, u64)> =
+            candidates.iter().map(|region| (*region, weighed(region))).filter(|(_, weight)| *weight > 0).collect();
+        let region = match drawn_from.as_slice() {
+            // With no weight anywhere: by latency, or among the records of weight zero.
+            [] => candidates.into_iter().min_by_key(|region| state.network.one_way(near, *region)),
+            [(only, _)] => Some(*only),
+            several => {
+                let all = several.iter().map(|(_, weight)| weight).sum();
+                let mut left = state.random.u64(0..all);
+                several.iter().find_map(|(region, weight)| {
+                    let found = left < *weight;
+                    left = left.saturating_sub(*weight);
+                    found.then_some(*region)
+                })
+            }
+        };
+        region.map(|region| Resolution { region, ttl: ALIAS_TTL })
     }
 }

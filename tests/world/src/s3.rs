@@ -156,6 +156,16 @@ pub fn exists(world: &World, bucket: &str, key: &str) -> bool {
     newest.is_some_and(|newest| newest.body.is_some())
 }
 
+/// The bodies of every version of every key in a bucket as text, the newest last, whatever the network: for checkers.
+#[must_use]
+pub fn all_versions(world: &World, bucket: &str) -> BTreeMap<String, Vec<String>> {
+    let state = world.state();
+    let objects = state.s3.buckets.get(bucket).map(|bucket| &bucket.objects);
+    let text = |version: &Version| Some(String::from_utf8_lossy(version.body.as_ref()?).into_owned());
+    let all = objects.into_iter().flatten();
+    all.map(|(key, versions)| (key.clone(), versions.iter().filter_map(text).collect())).collect()
+}
+
 /// Puts an object as a program in the bucket's Region does, and sends it on its way to the other bucket.
 pub fn put_object(world: &World, bucket: &str, key: &str, body: Bytes) -> Result<(), Fault> {
     put_with(world, bucket, key, body, About { checksum: true, ..About::default() }).map(drop)

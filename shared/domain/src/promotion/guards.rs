@@ -6,7 +6,7 @@ use crate::blocked::{Blocked, Guard};
 use crate::incident::Verb;
 use crate::lag::{Lag, LagDoubt};
 use crate::policy::{Mode, Policy};
-use crate::promotion::{Facts, Observed, Operation};
+use crate::promotion::{Facts, Observed, Operation, Standby};
 use crate::quorum::Quorum;
 use crate::replication::reasons_not_to_move;
 use crate::{Timestamp, age};
@@ -17,9 +17,16 @@ pub(super) fn standing_in_the_way(facts: &Facts, policy: &Policy, now: Timestamp
     blocked.extend(frozen(facts, now));
     blocked.extend(vetoed(facts, policy, now));
     blocked.extend(quorum(facts));
-    blocked.extend(global_cluster(facts));
-    blocked.extend(target_cluster(facts));
-    blocked.extend(engine_version(facts));
+    match (&facts.standby, facts.incident.verb) {
+        (Standby::GlobalDatabase, _) => {
+            blocked.extend(global_cluster(facts));
+            blocked.extend(target_cluster(facts));
+            blocked.extend(engine_version(facts));
+        }
+        (Standby::ReadReplica | Standby::Snapshot { .. }, Verb::Switchover) => blocked.push(no_lossless_way(facts)),
+        (Standby::ReadReplica, Verb::Failover) => blocked.extend(target_cluster(facts)),
+        (Standby::Snapshot { .. }, Verb::Failover) => blocked.extend(super::standby::in_the_way(facts)),
+    }
     blocked.extend(lag(facts, policy, now));
     blocked.extend(cooldown(facts, policy, now));
     blocked.extend(replication(facts, now));
@@ -114,6 +121,19 @@ fn global_cluster(facts: &Facts) -> Option<Blocked> {
             ),
         }),
         Observed::Seen(cluster) => cluster.operation.as_ref().map(operation_in_flight),
+    }
+}
+
+/// Only a global database can be moved without loss.
+fn no_lossless_way(facts: &Facts) -> Blocked {
+    Blocked {
+        guard: Guard::ClusterUnseen,
+        evidence: "the ledger is no global database (topology.ledger_strategy): there is no lossless way".into(),
+        evidence_age: None,
+        override_with: format!(
+            r#"stop the payments tier, wait until the standby has everything, then accept the loss: {{"action":"failover","to":"{}","by":"<you>"}}"#,
+            facts.incident.to
+        ),
     }
 }
 

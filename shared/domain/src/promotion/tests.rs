@@ -76,12 +76,14 @@ fn facts(phase: Phase) -> Facts {
             status: "available".into(),
             engine_version: Some("16.4".into()),
             instances: vec![instance],
+            replication_source: None,
         }),
         lag: Lag::Known { lag: Duration::from_millis(120), age: Duration::from_secs(60) },
         price: Price::Unknown { why: "a test".into() },
         replication: Observed::Seen(Some(in_sync())),
         promoted_at: None,
         freeze: None,
+        standby: Standby::GlobalDatabase,
     }
 }
 
@@ -553,4 +555,5 @@ mod guard_evidence;
 mod judgement;
 mod properties;
 mod sentences;
+mod standby;
 mod steps;

@@ -44,21 +44,26 @@ pub(super) fn global_cluster(global: &Global, element: &str, shown: (&str, Optio
     )
 }
 
-pub(super) fn cluster(member: &Member) -> String {
+pub(super) fn cluster(member: &Member, source: Option<String>) -> String {
     let mut members = String::new();
     for (index, (id, _)) in member.instances.iter().enumerate() {
         // In a secondary cluster every instance is a reader until the promotion.
         let _ = write!(
             members,
             "<DBClusterMember><DBInstanceIdentifier>{id}</DBInstanceIdentifier><IsClusterWriter>{}</IsClusterWriter></DBClusterMember>",
-            member.is_writer && index == 0,
+            // A read replica's cluster has a writer of its own: it applies the binary log.
+            (member.is_writer || source.is_some()) && index == 0,
         );
     }
+    let source =
+        source.map(|arn| format!("<ReplicationSourceIdentifier>{}</ReplicationSourceIdentifier>", escape(arn)));
     format!(
-        "<DBCluster><DBClusterIdentifier>{}</DBClusterIdentifier><DBClusterArn>{}</DBClusterArn><Status>available</Status><Engine>aurora-postgresql</Engine><EngineVersion>{}</EngineVersion><DBClusterMembers>{members}</DBClusterMembers></DBCluster>",
+        "<DBCluster><DBClusterIdentifier>{}</DBClusterIdentifier><DBClusterArn>{}</DBClusterArn><Status>{}</Status><Engine>aurora-postgresql</Engine><EngineVersion>{}</EngineVersion>{}<DBClusterMembers>{members}</DBClusterMembers></DBCluster>",
         escape(&member.identifier),
         escape(member.arn()),
+        member.status.unwrap_or("deleting"),
         member.engine_version,
+        source.unwrap_or_default(),
     )
 }
 
@@ -74,9 +79,9 @@ pub(super) fn instances(member: &Member) -> String {
     instances
 }
 
-pub(super) fn snapshot(id: &str, cluster: &str, status: &str) -> String {
+pub(super) fn snapshot(id: &str, cluster: &str, status: &str, taken_at: &str) -> String {
     format!(
-        "<DBClusterSnapshot><DBClusterSnapshotIdentifier>{}</DBClusterSnapshotIdentifier><DBClusterIdentifier>{}</DBClusterIdentifier><Status>{status}</Status></DBClusterSnapshot>",
+        "<DBClusterSnapshot><DBClusterSnapshotIdentifier>{}</DBClusterSnapshotIdentifier><DBClusterIdentifier>{}</DBClusterIdentifier><SnapshotCreateTime>{taken_at}</SnapshotCreateTime><Status>{status}</Status></DBClusterSnapshot>",
         escape(id),
         escape(cluster),
     )
