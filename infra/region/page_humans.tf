@@ -20,6 +20,7 @@ module "page_humans" {
         "detail-type" = [
           "RegionDoubtful", "StandbyDark", "IncidentAdvanced", "LossCounted", "ReplicationChanged", "KeysAcceptedTwice",
           "ReceiptsReconciled", "PromotionSlow", "DatabaseNotice", "TriggerRefused", "LedgerReconciled", "ClearingFileRefused",
+          "ReadinessChanged",
         ]
       })
     }

@@ -132,6 +132,8 @@ fn names_a_person(action: &Action) {
         | Action::Observe { .. }
         | Action::Verify
         | Action::Gate
+        | Action::Check
+        | Action::Budget
         | Action::PlanReceipts { .. }
         | Action::Resume
         | Action::Rehearse
@@ -217,6 +219,8 @@ fn as_request(action: &Action) -> Value {
             json!({"action": "ack", "incident": incident, "by": by, "comment": comment})
         }
         Action::Rehearse => json!({"action": "rehearse"}),
+        Action::Check => json!({"action": "check"}),
+        Action::Budget => json!({"action": "budget"}),
         Action::Freeze { by, reason } => json!({"action": "freeze", "by": by, "reason": reason}),
         Action::Unfreeze { by } => json!({"action": "unfreeze", "by": by}),
         Action::Retry { incident, by } => json!({"action": "retry", "incident": incident, "by": by}),

@@ -45,6 +45,8 @@ pub async fn handle(startup: &Startup, ledger: Arc<dyn Ledger>, invocation: Invo
                 Action::Resume
                 | Action::Verify
                 | Action::Gate
+                | Action::Check
+                | Action::Budget
                 | Action::PlanReceipts { .. }
                 | Action::Shard { .. }
                 | Action::ApplyReceipts { .. }

@@ -60,6 +60,8 @@ impl Pager<'_> {
                 Action::Observe { .. }
                 | Action::Verify
                 | Action::Gate
+                | Action::Check
+                | Action::Budget
                 | Action::PlanReceipts { .. }
                 | Action::Shard { .. }
                 | Action::ApplyReceipts { .. }

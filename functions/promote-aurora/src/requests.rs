@@ -27,6 +27,7 @@ impl Run<'_> {
                 Err(self.refused("`plan_receipts` and `apply_receipts` go to reconcile-receipts").await)
             }
             Action::Ack { .. } | Action::Rehearse => Err(self.refused("`ack` and `rehearse` go to page-humans").await),
+            Action::Check | Action::Budget => Err(self.refused("`check` and `budget` go to check-readiness").await),
             Action::Verify | Action::Gate => Err(self.refused("`verify` and `gate` go to verify-replication").await),
             Action::Reconcile { .. } | Action::Shard { .. } => {
                 Err(self.refused("`reconcile` and `shard` go to reconcile-ledger").await)

@@ -94,6 +94,8 @@ impl Run<'_> {
             Action::Observe { .. }
             | Action::Verify
             | Action::Gate
+            | Action::Check
+            | Action::Budget
             | Action::PlanReceipts { .. }
             | Action::ApplyReceipts { .. }
             | Action::Resume

@@ -96,6 +96,8 @@ async fn take(startup: &Startup, invocation: &Invocation, limits: Limits, trigge
             Action::Observe { .. }
             | Action::Verify
             | Action::Gate
+            | Action::Check
+            | Action::Budget
             | Action::Resume
             | Action::Failover { .. }
             | Action::Switchover { .. }

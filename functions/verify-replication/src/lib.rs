@@ -66,6 +66,8 @@ async fn take(startup: &Startup, trigger: Trigger) -> Result<Value, Failure> {
             | Action::Retry { .. }
             | Action::Close { .. }
             | Action::Ack { .. }
+            | Action::Check
+            | Action::Budget
             | Action::Rehearse
             | Action::Reconcile { .. } => Err(not_ours(startup).await),
         },

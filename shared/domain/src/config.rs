@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::paging::Paging;
 use crate::policy::Policy;
+use crate::readiness::ReadinessPolicy;
 use crate::region::{excerpt, one_line};
 use crate::topology::Topology;
 
@@ -18,6 +19,9 @@ pub struct Config {
     /// How people are reached besides SNS.
     #[serde(default)]
     pub paging: Paging,
+    /// What check-readiness compares besides, how much capacity is enough, and what has been accepted.
+    #[serde(default)]
+    pub readiness: ReadinessPolicy,
 }
 
 /// The configuration cannot be used. The message names the field and the fix.
@@ -49,6 +53,7 @@ impl Config {
         config.topology.validate()?;
         config.policy.validate()?;
         config.paging.validate()?;
+        config.readiness.validate()?;
         Ok(config)
     }
 }

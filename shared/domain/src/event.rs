@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::Doubled;
 use crate::incident::Incident;
 use crate::quorum::{DarkProof, Quorum};
+use crate::readiness::ReadinessReport;
 use crate::receipts::Summary;
 use crate::reconciliation::{RefusedFile, Summary as LedgerSummary};
 use crate::replication::Change;
@@ -126,6 +127,11 @@ pub enum Event {
         /// What they said, about which incident, and who they are.
         answer: Answer,
     },
+    /// The two data Regions differ in another way than before, or what would hurt in an outage has come or gone.
+    ReadinessChanged {
+        /// What was found.
+        report: Box<ReadinessReport>,
+    },
 }
 
 impl Event {
@@ -149,6 +155,7 @@ impl Event {
             Self::LedgerReconciled { .. } => "LedgerReconciled",
             Self::ClearingFileRefused { .. } => "ClearingFileRefused",
             Self::PageAnswered { .. } => "PageAnswered",
+            Self::ReadinessChanged { .. } => "ReadinessChanged",
         }
     }
 }
@@ -190,6 +197,10 @@ mod tests {
         check(
             r#""refused":{"object":"s3://b/k","digest":"0f","problem":"p","quarantined_as":null,"at":"2026-11-24T14:08:00Z"}"#,
             "ClearingFileRefused",
+        );
+        check(
+            r#""report":{"region":"eu-west-2","at":"2026-11-24T14:08:00Z","standing":"ready","findings":[],"accepted":[],"unknown":[],"left_out":0,"new":[],"gone":["x"],"version":2}"#,
+            "ReadinessChanged",
         );
         check(r#""answer":{"says":"veto","incident":"e7","by":"ada","comment":"","via":"v"}"#, "PageAnswered");
     }

@@ -125,8 +125,12 @@ pub enum Action {
     },
     /// Look at every store both ways now.
     Verify,
-    /// Look at every store both ways now, and say what speaks against a planned move.
+    /// Look now, and say what speaks against it: a planned move (verify-replication), a deployment (check-readiness).
     Gate,
+    /// Compare both data Regions now.
+    Check,
+    /// Say how long an outage takes at worst, phase by phase.
+    Budget,
     /// Compare both receipt buckets and write down what would be done.
     PlanReceipts {
         /// From what; absent: what the run that is under way is planned from, or a listing.
@@ -385,6 +389,8 @@ fn manual(mut value: Value) -> Result<Trigger, TriggerError> {
         | Action::Observe { .. }
         | Action::Verify
         | Action::Gate
+        | Action::Check
+        | Action::Budget
         | Action::PlanReceipts { .. }
         | Action::Resume
         | Action::Rehearse

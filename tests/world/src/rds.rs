@@ -14,7 +14,10 @@ use crate::region::Region;
 use crate::service::{query_error, respond};
 use crate::world::{ACCOUNT, World};
 
+mod parameters;
 mod xml;
+
+pub use parameters::{remove_instances, set_engine_version};
 
 /// What a global cluster starts from.
 #[derive(Clone, Debug)]
@@ -234,18 +237,14 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
     let action = form.get("Action").map(String::as_str).unwrap_or_default();
     let result = match action {
         "DescribeGlobalClusters" => describe_global_clusters(world, at, &form),
-        "DescribeDBClusters" => describe_clusters(world, at, &form),
-        "DescribeDBInstances" => describe_instances(world, at, &form),
+        "DescribeDBClusters" => parameters::describe_clusters(world, at, &form),
+        "DescribeDBInstances" => parameters::describe_instances(world, at, &form),
         "FailoverGlobalCluster" => failover(world, at, &form),
         "SwitchoverGlobalCluster" => switchover(world, at, &form),
         "DescribeDBClusterSnapshots" => describe_snapshots(world, at, &form),
         "CopyDBClusterSnapshot" => copy_snapshot(world, at, &form),
-        other => Err(Fault(
-            "InvalidAction",
-            format!(
-                "this world's RDS does not speak {other}; it speaks DescribeGlobalClusters, DescribeDBClusters, DescribeDBInstances, FailoverGlobalCluster, SwitchoverGlobalCluster, DescribeDBClusterSnapshots and CopyDBClusterSnapshot"
-            ),
-        )),
+        "DescribeDBClusterParameters" => Ok(parameters::describe(world, at)),
+        other => Err(Fault("InvalidAction", format!("this world's RDS does not speak {other}"))),
     };
     match result {
         Ok(body) => {
@@ -284,25 +283,6 @@ fn describe_global_clusters(world: &World, at: Region, form: &Form) -> Result<St
         Some(_) | None => return named(&mut state, at, id).map(|_| String::new()),
     };
     Ok(format!("<GlobalClusters>{body}</GlobalClusters>"))
-}
-
-fn describe_clusters(world: &World, at: Region, form: &Form) -> Result<String, Fault> {
-    let state = world.state();
-    let id = field(form, "DBClusterIdentifier");
-    let member = state.rds.global.as_ref().and_then(|global| global.member(at));
-    let member = member.filter(|member| id.is_empty() || member.identifier == id || member.arn() == id);
-    match member {
-        Some(member) => Ok(format!("<DBClusters>{}</DBClusters>", xml::cluster(member))),
-        None => Err(Fault("DBClusterNotFoundFault", format!("DBCluster {id} not found."))),
-    }
-}
-
-fn describe_instances(world: &World, at: Region, form: &Form) -> Result<String, Fault> {
-    let state = world.state();
-    let wanted = field(form, "Filters.Filter.1.Values.Value.1");
-    let member = state.rds.global.as_ref().and_then(|global| global.member(at));
-    let instances = member.filter(|member| wanted.is_empty() || member.identifier == wanted || member.arn() == wanted);
-    Ok(format!("<DBInstances>{}</DBInstances>", instances.map(xml::instances).unwrap_or_default()))
 }
 
 fn describe_snapshots(world: &World, at: Region, form: &Form) -> Result<String, Fault> {
