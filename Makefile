@@ -12,7 +12,7 @@
 # make infra-apply-local    apply to an AWS of this machine, plan again, set an alarm off, destroy
 # make fuzz     hostile input for every parser, by coverage    make mutants  lines that no test would miss
 CARGO ?= cargo
-FUNCTIONS = observe-region page-humans promote-aurora reconcile-ledger reconcile-receipts shift-traffic verify-replication
+FUNCTIONS = check-readiness observe-region page-humans promote-aurora reconcile-ledger reconcile-receipts shift-traffic verify-replication
 SCENARIO ?= dublin-dark
 SEED ?= 1
 SEEDS ?= 500

@@ -42,7 +42,7 @@ locals {
         ["AWS/Lambda", "Invocations", "FunctionName", "holdfast-${name}", "Resource", "holdfast-${name}:live", { stat = "Sum", label = name }]
       ] },
       { title = "Functions: errors", of = local.line, metrics = [
-        for name in ["observe-region", "promote-aurora", "verify-replication", "reconcile-ledger", "reconcile-receipts", "page-humans", "shift-traffic"] :
+        for name in ["observe-region", "promote-aurora", "verify-replication", "reconcile-ledger", "reconcile-receipts", "page-humans", "shift-traffic", "check-readiness"] :
         ["AWS/Lambda", "Errors", "FunctionName", "holdfast-${name}", "Resource", "holdfast-${name}:live", { stat = "Sum", label = name }]
       ] },
     ],
@@ -67,8 +67,12 @@ locals {
         for metric in ["PaymentsLost", "AttemptsInDoubt", "OtherBreaks", "EntriesProposed", "Unbalanced", "ReconciliationUnknown"] :
         ["Holdfast", metric, "Function", "reconcile-ledger", "Region", local.region, "Pass", "clearing", { stat = "Maximum", label = metric }]
       ] },
+      { title = "Readiness: findings, and reads that failed", of = local.line, metrics = [
+        for metric in ["ReadinessFindings", "ReadinessUnknown"] :
+        ["Holdfast", metric, "Region", local.region, { stat = "Maximum", label = metric, period = 3600 }]
+      ] },
       { title = "Dead letters", of = local.line, metrics = [
-        for name in ["observe-region", "promote-aurora", "verify-replication", "reconcile-ledger", "reconcile-receipts", "page-humans", "shift-traffic"] :
+        for name in ["observe-region", "promote-aurora", "verify-replication", "reconcile-ledger", "reconcile-receipts", "page-humans", "shift-traffic", "check-readiness"] :
         ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "holdfast-${name}-dead-letters", { stat = "Maximum", label = name }]
       ] },
     ],

@@ -55,6 +55,7 @@ output "functions" {
   value = {
     observe-region     = module.observe_region.described
     promote-aurora     = module.promote_aurora.described
+    check-readiness    = module.check_readiness.described
     verify-replication = module.verify_replication.described
     reconcile-ledger   = module.reconcile_ledger.described
     reconcile-receipts = module.reconcile_receipts.described

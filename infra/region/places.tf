@@ -32,31 +32,39 @@ locals {
 
   # `here`, `peer` and `witness` are what tests/drill/tests/infra.rs compares with where the functions' calls go.
   here = merge(local.tables[local.own.region], {
-    region         = local.own.region
-    bucket         = "arn:aws:s3:::${local.own.receipts_bucket}"
-    objects        = "arn:aws:s3:::${local.own.receipts_bucket}/*"
-    topic          = local.own.page_topic_arn
-    ledger_user    = "arn:aws:rds-db:${local.own.region}:${local.account}:dbuser:*/${local.topology.ledger.user}"
-    cluster        = local.own.cluster_arn
-    instances      = "arn:aws:rds:${local.own.region}:${local.account}:db:*"
-    keys           = "arn:aws:kms:${local.own.region}:${local.account}:key/*"
-    secrets        = [for name in local.pager_secrets : "arn:aws:secretsmanager:${local.own.region}:${local.account}:secret:${name}-??????"]
-    global_cluster = "arn:aws:rds::${local.account}:global-cluster:${local.topology.global_cluster}"
-    jobs           = "arn:aws:s3:${local.own.region}:${local.account}:job/*"
-    batch_role     = try(var.holdfast.policy.receipts.at_scale.batch_role_arn, null)
-    switch         = "arn:aws:s3:::${local.topology.global_cluster}-switch-${local.region}"
-    evacuation     = "arn:aws:s3:::${local.topology.global_cluster}-switch-${local.region}/evacuate/${local.other.region}"
-    weighted_zone  = try("arn:aws:route53:::hostedzone/${var.holdfast.traffic.routing.weighted.hosted_zone_id}", null)
+    region           = local.own.region
+    bucket           = "arn:aws:s3:::${local.own.receipts_bucket}"
+    objects          = "arn:aws:s3:::${local.own.receipts_bucket}/*"
+    topic            = local.own.page_topic_arn
+    ledger_user      = "arn:aws:rds-db:${local.own.region}:${local.account}:dbuser:*/${local.topology.ledger.user}"
+    cluster          = local.own.cluster_arn
+    instances        = "arn:aws:rds:${local.own.region}:${local.account}:db:*"
+    parameter_groups = "arn:aws:rds:${local.own.region}:${local.account}:cluster-pg:*"
+    keys             = "arn:aws:kms:${local.own.region}:${local.account}:key/*"
+    secrets          = [for name in local.pager_secrets : "arn:aws:secretsmanager:${local.own.region}:${local.account}:secret:${name}-??????"]
+    global_cluster   = "arn:aws:rds::${local.account}:global-cluster:${local.topology.global_cluster}"
+    jobs             = "arn:aws:s3:${local.own.region}:${local.account}:job/*"
+    switch           = "arn:aws:s3:::${local.topology.global_cluster}-switch-${local.own.region}"
+    evacuation       = "arn:aws:s3:::${local.topology.global_cluster}-switch-${local.own.region}/evacuate/${local.other.region}"
+    weighted_zone    = try("arn:aws:route53:::hostedzone/${var.holdfast.traffic.routing.weighted.hosted_zone_id}", null)
+    services         = "arn:aws:ecs:${local.own.region}:${local.account}:service/*"
+    functions        = "arn:aws:lambda:${local.own.region}:${local.account}:function:holdfast-*"
+    batch_role       = try(var.holdfast.policy.receipts.at_scale.batch_role_arn, null)
   })
   peer = merge(local.tables[local.other.region], {
-    region    = local.other.region
-    bucket    = "arn:aws:s3:::${local.other.receipts_bucket}"
-    objects   = "arn:aws:s3:::${local.other.receipts_bucket}/*"
-    topic     = local.other.page_topic_arn
-    cluster   = local.other.cluster_arn
-    keys      = "arn:aws:kms:${local.other.region}:${local.account}:key/*"
-    jobs      = "arn:aws:s3:${local.other.region}:${local.account}:job/*"
-    snapshots = "arn:aws:rds:${local.other.region}:${local.account}:cluster-snapshot:*"
+    region           = local.other.region
+    bucket           = "arn:aws:s3:::${local.other.receipts_bucket}"
+    objects          = "arn:aws:s3:::${local.other.receipts_bucket}/*"
+    topic            = local.other.page_topic_arn
+    cluster          = local.other.cluster_arn
+    keys             = "arn:aws:kms:${local.other.region}:${local.account}:key/*"
+    jobs             = "arn:aws:s3:${local.other.region}:${local.account}:job/*"
+    instances        = "arn:aws:rds:${local.other.region}:${local.account}:db:*"
+    switch           = "arn:aws:s3:::${local.topology.global_cluster}-switch-${local.other.region}"
+    services         = "arn:aws:ecs:${local.other.region}:${local.account}:service/*"
+    functions        = "arn:aws:lambda:${local.other.region}:${local.account}:function:holdfast-*"
+    parameter_groups = "arn:aws:rds:${local.other.region}:${local.account}:cluster-pg:*"
+    snapshots        = "arn:aws:rds:${local.other.region}:${local.account}:cluster-snapshot:*"
     # The ARN of a global cluster has no Region: the client's own decides which control plane is asked.
     global_cluster = "arn:aws:rds::${local.account}:global-cluster:${local.topology.global_cluster}"
   })
@@ -64,4 +72,16 @@ locals {
     region = local.topology.witness.region
     topic  = local.topology.witness.page_topic_arn
   })
+
+  # What Route 53 keeps in us-east-1, whichever Region asks.
+  global = {
+    zone          = "arn:aws:route53:::hostedzone/${try(var.holdfast.readiness.record.zone, "none")}"
+    health_checks = "arn:aws:route53:::healthcheck/*"
+  }
+
+  # What check-readiness compares by hash.
+  compared = {
+    secrets    = distinct(concat(local.pager_secrets, try(var.holdfast.readiness.secrets, [])))
+    parameters = try(var.holdfast.readiness.parameters, [])
+  }
 }

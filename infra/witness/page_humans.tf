@@ -18,7 +18,8 @@ module "page_humans" {
         source = ["holdfast"]
         "detail-type" = [
           "RegionDoubtful", "StandbyDark", "IncidentAdvanced", "LossCounted", "ReplicationChanged", "KeysAcceptedTwice",
-          "ReceiptsReconciled", "PromotionSlow", "DatabaseNotice", "TriggerRefused", "LedgerReconciled", "ClearingFileRefused", "TrafficShifted",
+          "ReceiptsReconciled", "PromotionSlow", "DatabaseNotice", "TriggerRefused", "LedgerReconciled", "ClearingFileRefused",
+          "TrafficShifted", "ReadinessChanged",
         ]
       })
     }

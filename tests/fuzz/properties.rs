@@ -115,8 +115,19 @@ fn says_what_was_expected(problem: &TriggerError, said: &str) {
 }
 
 /// What anybody may ask for: it looks, or makes whole what is there anyway.
-const ANONYMOUS: [&str; 9] =
-    ["status", "observe", "verify", "gate", "plan_receipts", "resume", "rehearse", "shard", "reconcile"];
+const ANONYMOUS: [&str; 11] = [
+    "status",
+    "observe",
+    "verify",
+    "gate",
+    "check",
+    "budget",
+    "plan_receipts",
+    "resume",
+    "rehearse",
+    "shard",
+    "reconcile",
+];
 
 /// Nothing that moves a Region or stops Holdfast is anonymous.
 #[track_caller]
@@ -203,6 +214,8 @@ fn as_request(action: &Action) -> Value {
             json!({"action": "ack", "incident": incident, "by": by, "comment": comment})
         }
         Action::Rehearse => json!({"action": "rehearse"}),
+        Action::Check => json!({"action": "check"}),
+        Action::Budget => json!({"action": "budget"}),
         Action::Freeze { by, reason } => json!({"action": "freeze", "by": by, "reason": reason}),
         Action::Unfreeze { by } => json!({"action": "unfreeze", "by": by}),
         Action::Retry { incident, by } => json!({"action": "retry", "incident": incident, "by": by}),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::paging::Paging;
 use crate::policy::Policy;
+use crate::readiness::ReadinessPolicy;
 use crate::region::{excerpt, one_line};
 use crate::topology::Topology;
 use crate::traffic::Traffic;
@@ -22,6 +23,9 @@ pub struct Config {
     /// How traffic is seen and moved; absent: shift-traffic is of no use, and says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
+    /// What check-readiness compares besides, how much capacity is enough, and what has been accepted.
+    #[serde(default)]
+    pub readiness: ReadinessPolicy,
 }
 
 /// The configuration cannot be used. The message names the field and the fix.
@@ -56,6 +60,7 @@ impl Config {
         if let Some(traffic) = &config.traffic {
             traffic.validate(&config.topology)?;
         }
+        config.readiness.validate()?;
         Ok(config)
     }
 }

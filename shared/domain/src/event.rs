@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::Doubled;
 use crate::incident::Incident;
 use crate::quorum::{DarkProof, Quorum};
+use crate::readiness::ReadinessReport;
 use crate::receipts::Summary;
 use crate::reconciliation::{RefusedFile, Summary as LedgerSummary};
 use crate::replication::Change;
@@ -132,6 +133,11 @@ pub enum Event {
         /// What they said, about which incident, and who they are.
         answer: Answer,
     },
+    /// The two data Regions differ in another way than before, or what would hurt in an outage has come or gone.
+    ReadinessChanged {
+        /// What was found.
+        report: Box<ReadinessReport>,
+    },
 }
 
 impl Event {
@@ -156,6 +162,7 @@ impl Event {
             Self::ClearingFileRefused { .. } => "ClearingFileRefused",
             Self::TrafficShifted { .. } => "TrafficShifted",
             Self::PageAnswered { .. } => "PageAnswered",
+            Self::ReadinessChanged { .. } => "ReadinessChanged",
         }
     }
 }
@@ -201,6 +208,10 @@ mod tests {
         check(
             r#""shift":{"id":1,"way":"evacuate","region":"eu-west-1","driver":"eu-west-2","by":"ada","comment":"","overrides":[],"ordered_at":"2026-11-24T14:08:00Z","away_percent":100,"then":[],"stage_since":"2026-11-24T14:08:00Z","state":{"state":"moving"}}"#,
             "TrafficShifted",
+        );
+        check(
+            r#""report":{"region":"eu-west-2","at":"2026-11-24T14:08:00Z","standing":"ready","findings":[],"accepted":[],"unknown":[],"left_out":0,"new":[],"gone":["x"],"version":2}"#,
+            "ReadinessChanged",
         );
         check(r#""answer":{"says":"veto","incident":"e7","by":"ada","comment":"","via":"v"}"#, "PageAnswered");
     }

@@ -4,6 +4,7 @@ pub mod arn;
 pub mod attempt;
 pub mod beacon;
 pub mod blocked;
+pub mod budget;
 pub mod config;
 pub mod event;
 pub mod incident;

@@ -53,6 +53,7 @@ pub mod message;
 pub mod open;
 pub mod pager;
 pub mod pagerduty;
+mod readiness;
 mod receipts;
 mod reconciliation;
 mod record;
@@ -230,6 +231,7 @@ fn composed(event: &Event, topology: &Topology) -> Option<Page> {
         Event::LedgerReconciled { summary } => reconciliation::reconciled(summary, cluster),
         Event::TrafficShifted { shift } => Some(traffic::shifted(shift, cluster)),
         Event::ClearingFileRefused { refused } => Some(reconciliation::refused(refused, cluster)),
+        Event::ReadinessChanged { report } => readiness::changed(report, cluster),
     }
 }
 

@@ -93,6 +93,7 @@ fn pages() -> Vec<(String, Page)> {
         ("Receipts differ", "receipts-reconciled.json"),
         ("The ledger was reconciled", "ledger-reconciled.json"),
         ("A clearing file cannot be used", "clearing-file-refused.json"),
+        ("The Regions have come to differ", "readiness-changed.json"),
         ("RDS says something", "database-notice.json"),
         ("Traffic was moved", "traffic-shifted.json"),
         ("Something arrived that cannot be read", "trigger-refused.json"),

@@ -24,6 +24,7 @@ use holdfast_world::sns::topic_arn;
 use holdfast_world::{Region, World, WorldConfig, lambda, s3};
 
 use crate::ledger::WorldLedger;
+use crate::readiness;
 use crate::samples::Samples;
 
 /// Both data Regions and the witness.
@@ -208,6 +209,7 @@ pub fn deploy_aws(world: &World, setup: &Setup, code: Code<'_>) {
         deploy_functions(world, region, setup, code);
     }
     deploy_route53_alarm(world);
+    readiness::show(world);
 }
 
 /// A replication rule that leaves nothing out.
@@ -246,6 +248,7 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup, code: Code<'_>
         "LedgerReconciled",
         "ClearingFileRefused",
         "TrafficShifted",
+        "ReadinessChanged",
     ];
     world.put_rule(rule("holdfast", "holdfast", told, page_humans::FUNCTION));
     if data {
@@ -262,6 +265,9 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup, code: Code<'_>
         let offset = if region == Region::LONDON { 20 } else { 35 };
         world.schedule(region, verify_replication::FUNCTION, minute, Duration::from_secs(offset));
         world.put_rule(rule("holdfast", "holdfast", vec!["IncidentAdvanced"], verify_replication::FUNCTION));
+        // An hour is outside of every drill: whoever wants a comparison asks for it.
+        let two_minutes = Duration::from_secs(120);
+        world.create_function(region, check_readiness::FUNCTION, two_minutes, code(region, Function::Readiness));
         if setup.reconcilers {
             deploy_reconcilers(world, region, Duration::from_secs(offset + 25), code);
         }
@@ -343,6 +349,8 @@ pub enum Function {
     Page,
     /// verify-replication
     Verify,
+    /// check-readiness
+    Readiness,
     /// reconcile-ledger
     Ledger,
     /// reconcile-receipts
@@ -360,6 +368,7 @@ impl Function {
             Self::Promote => promote_aurora::FUNCTION,
             Self::Page => page_humans::FUNCTION,
             Self::Verify => verify_replication::FUNCTION,
+            Self::Readiness => check_readiness::FUNCTION,
             Self::Ledger => reconcile_ledger::FUNCTION,
             Self::Receipts => reconcile_receipts::FUNCTION,
             Self::Traffic => shift_traffic::FUNCTION,
@@ -389,6 +398,7 @@ pub fn handler(world: &World, setup: &Setup, function: Function) -> Handler {
                 Function::Promote => promote_aurora::handle(&startup, ledger, given).await,
                 Function::Page => page_humans::handle(&startup, &secrets, given).await,
                 Function::Verify => verify_replication::handle(&startup, given).await,
+                Function::Readiness => check_readiness::handle(&startup, given).await,
                 Function::Ledger => reconcile_ledger::handle(&startup, ledger, given).await,
                 Function::Receipts => reconcile_receipts::handle(&startup, given).await,
                 Function::Traffic => shift_traffic::handle(&startup, given).await,

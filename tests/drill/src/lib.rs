@@ -6,6 +6,7 @@ pub mod crash;
 pub mod deployment;
 mod expect;
 mod ledger;
+pub mod readiness;
 pub mod record;
 pub mod report;
 pub mod samples;

@@ -107,6 +107,10 @@ fn note(world: &World, event: &Value) {
             "page-humans".to_owned(),
             format!("hands over that {} says {:?} to {}", answer.by, answer.says, answer.incident),
         ),
+        Event::ReadinessChanged { report } => (
+            "check-readiness".to_owned(),
+            format!("finds the Regions {}: {} new, {} gone", report.standing, report.new.len(), report.gone.len()),
+        ),
         Event::ClearingFileRefused { refused } => {
             ("reconcile-ledger".to_owned(), format!("puts {} aside: {}", refused.object, refused.problem))
         }

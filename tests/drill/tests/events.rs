@@ -21,6 +21,12 @@ enum Comes {
 use Comes::{To, ToPromotion, ToRefusal};
 
 const SAMPLES: &[(&str, &str, Comes)] = &[
+    ("check-readiness", "budget.json", To("request_interval = 10 s, failure_threshold = 3")),
+    ("check-readiness", "check-dry-run.json", To(r#""standing":"ready""#)),
+    ("check-readiness", "check.json", To(r#""standing":"ready""#)),
+    ("check-readiness", "gate.json", To(r#""go":true"#)),
+    ("check-readiness", "schedule.json", To(r#""standing":"ready""#)),
+    ("check-readiness", "status.json", To("never judged")),
     ("observe-region", "observe.json", To(r#""rounds":1"#)),
     ("observe-region", "schedule.json", To(r#""votes_written":12"#)),
     ("observe-region", "status.json", To("alive and writing")),
@@ -33,6 +39,7 @@ const SAMPLES: &[(&str, &str, Comes)] = &[
     ("page-humans", "ledger-reconciled.json", To(r#""sent":true"#)),
     ("page-humans", "loss-counted.json", To(r#""sent":true"#)),
     ("page-humans", "promotion-slow.json", To(r#""sent":true"#)),
+    ("page-humans", "readiness-changed.json", To(r#""sent":true"#)),
     ("page-humans", "receipts-reconciled.json", To(r#""sent":true"#)),
     ("page-humans", "region-doubtful.json", To(r#""sent":true"#)),
     ("page-humans", "rehearse-dry-run.json", To(r#""channels":["chat","pagerduty","sns","status-page"]"#)),
@@ -112,6 +119,7 @@ fn invoke(function: &str, payload: Vec<u8>) -> (Deployment, Result<Value, String
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     let function: &'static str = match function {
+        "check-readiness" => check_readiness::FUNCTION,
         "observe-region" => observe_region::FUNCTION,
         "promote-aurora" => promote_aurora::FUNCTION,
         "page-humans" => page_humans::FUNCTION,
@@ -162,6 +170,7 @@ fn every_sample_comes_to_what_it_should() {
 fn every_sample_is_in_the_table() {
     let mut found = Vec::new();
     for function in [
+        "check-readiness",
         "observe-region",
         "page-humans",
         "promote-aurora",
@@ -194,6 +203,7 @@ fn hostile_payloads_are_refused_told_and_move_nothing() {
         ("nested objects", r#"{"a":"#.repeat(150_000).into_bytes()),
     ];
     for function in [
+        "check-readiness",
         "observe-region",
         "promote-aurora",
         "page-humans",

@@ -146,6 +146,11 @@ fn actions(request: &RecordedRequest) -> Vec<String> {
     match request.service {
         // Probes of the front doors are no AWS calls.
         "http" => Vec::new(),
+        "cloudcontrolapi" => {
+            let kind = request.parameters.get("TypeName").map(String::as_str).unwrap_or_default();
+            let own = of("cloudformation", &[operation]);
+            own.into_iter().chain(behind_cloud_control(kind).iter().map(|action| (*action).to_owned())).collect()
+        }
         "monitoring" => of("cloudwatch", &[operation]),
         "s3" => match operation {
             "ListObjectVersions" => of("s3", &["ListBucketVersions"]),
@@ -159,8 +164,40 @@ fn actions(request: &RecordedRequest) -> Vec<String> {
     }
 }
 
+/// What Cloud Control asks the service for in the caller's name to read a resource (the read handlers of the types).
+fn behind_cloud_control(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "AWS::ECS::Service" => &["ecs:DescribeServices"],
+        "AWS::ECS::TaskDefinition" => &["ecs:DescribeTaskDefinition"],
+        "AWS::ApplicationAutoScaling::ScalableTarget" => &["application-autoscaling:DescribeScalableTargets"],
+        "AWS::EC2::SecurityGroup" => &["ec2:DescribeSecurityGroups"],
+        "AWS::ElasticLoadBalancingV2::LoadBalancer" => &[
+            "elasticloadbalancing:DescribeLoadBalancers",
+            "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            "elasticloadbalancing:DescribeTags",
+        ],
+        "AWS::ElasticLoadBalancingV2::Listener" => {
+            &["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeListenerAttributes"]
+        }
+        "AWS::ElasticLoadBalancingV2::TargetGroup" => {
+            &["elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetGroupAttributes"]
+        }
+        "AWS::S3::Bucket" => &[
+            "s3:GetBucketVersioning",
+            "s3:GetReplicationConfiguration",
+            "s3:GetLifecycleConfiguration",
+            "s3:GetEncryptionConfiguration",
+            "s3:ListBucket",
+        ],
+        "AWS::SSM::Parameter" => &["ssm:GetParameters"],
+        other => panic!("nothing says what Cloud Control needs to read {other}"),
+    }
+}
+
 fn place(from: Region, to: Region) -> Place {
-    if from == to {
+    if to == Region::N_VIRGINIA {
+        Place::Global
+    } else if from == to {
         Place::Here
     } else if DATA_REGIONS.contains(&to) {
         Place::Peer
@@ -200,11 +237,13 @@ fn recorded() -> BTreeMap<(String, Area), BTreeSet<Call>> {
     }
     note(runtime().block_on(receipts()));
     note(runtime().block_on(answers()));
+    note(runtime().block_on(comparisons()));
     calls
 }
 
 fn installed_names() -> BTreeSet<&'static str> {
     [
+        check_readiness::FUNCTION,
         observe_region::FUNCTION,
         page_humans::FUNCTION,
         promote_aurora::FUNCTION,
@@ -265,6 +304,17 @@ async fn answers() -> Vec<RecordedRequest> {
     for region in REGIONS {
         let answer = world.invoke(region, page_humans::FUNCTION, Bytes::from(request.to_string())).await.unwrap();
         assert_eq!(answer["statusCode"], 202, "{answer}");
+    }
+    world.requests()
+}
+
+/// Both data Regions compare, and work the budget out.
+async fn comparisons() -> Vec<RecordedRequest> {
+    let world = deploy(&Setup { readers: false, ..Setup::standard(1) }).world;
+    for region in DATA_REGIONS {
+        for request in [r#"{"action":"check"}"#, r#"{"action":"budget"}"#] {
+            world.invoke(region, check_readiness::FUNCTION, Bytes::from_static(request.as_bytes())).await.unwrap();
+        }
     }
     world.requests()
 }

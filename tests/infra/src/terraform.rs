@@ -58,6 +58,8 @@ pub enum Place {
     Peer,
     /// The witness Region, seen from a data Region.
     Witness,
+    /// A control plane in us-east-1, whichever Region asks.
+    Global,
 }
 
 /// One statement of a role.
@@ -249,7 +251,12 @@ fn grant(expression: &Expression) -> Result<Grant, String> {
     // Where a service knows no resource, the condition says in which Region it may be asked.
     let asked_in = fields.get("when").map(|it| written(it)).filter(|when| when.contains("aws:RequestedRegion"));
     let decisive = asked_in.as_deref().unwrap_or(&resources);
-    let places = [("local.here.", Place::Here), ("local.peer.", Place::Peer), ("local.witness.", Place::Witness)];
+    let places = [
+        ("local.here.", Place::Here),
+        ("local.peer.", Place::Peer),
+        ("local.witness.", Place::Witness),
+        ("local.global.", Place::Global),
+    ];
     let places = places.iter().filter(|(prefix, _)| decisive.contains(prefix)).map(|(_, place)| *place).collect();
     Ok(Grant { actions, places, resources })
 }

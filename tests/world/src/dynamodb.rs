@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::region::Region;
 use crate::service::{Answer, json_error, respond};
-use crate::world::World;
+use crate::world::{State, World};
 
 mod expression;
 mod mrec;
@@ -348,6 +348,7 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
         "PutItem" => put_or_delete(world, at, &input, "Item"),
         "DeleteItem" => put_or_delete(world, at, &input, "Key"),
         "Query" | "Scan" => query(world, at, &input),
+        "DescribeContinuousBackups" => describe_backups(world, at, &input),
         "DescribeTable" => describe(world, at, &input),
         "TransactWriteItems" | "TransactGetItems" => {
             Err(refused("ValidationException", "transactions are not supported on a table with strong consistency"))
@@ -355,7 +356,7 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
         other => Err(refused(
             "UnknownOperationException",
             format!(
-                "this world's DynamoDB speaks GetItem, PutItem, DeleteItem, Query, Scan and DescribeTable, not {other}"
+                "this world's DynamoDB speaks GetItem, PutItem, DeleteItem, Query, Scan, DescribeTable and DescribeContinuousBackups, not {other}"
             ),
         )),
     };
@@ -446,9 +447,30 @@ fn partition(partition_key: &str, condition: &str, names: &Names<'_>) -> Option<
     }
 }
 
+/// What a table shows of a setting that nothing here acts upon: `World::show` has them under `table <name>`.
+fn setting(state: &State, at: Region, table: &str, name: &str, sound: Value) -> Value {
+    let shown = state.shown(at, &format!("table {table}")).map(|shown| shown[name].clone());
+    shown.filter(|shown| !shown.is_null()).unwrap_or(sound)
+}
+
+fn describe_backups(world: &World, at: Region, input: &Value) -> Result<(Value, Duration), DynamoError> {
+    let mut state = world.state();
+    let name = name_of(input).to_owned();
+    state.dynamodb.table(&name)?;
+    let status = setting(&state, at, &name, "PointInTimeRecoveryStatus", json!("ENABLED"));
+    let recovery = json!({"PointInTimeRecoveryStatus": status});
+    let body = json!({"ContinuousBackupsDescription": {
+        "ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": recovery,
+    }});
+    Ok((body, Duration::ZERO))
+}
+
 fn describe(world: &World, at: Region, input: &Value) -> Result<(Value, Duration), DynamoError> {
     let mut state = world.state();
     let name = name_of(input).to_owned();
+    let billing = setting(&state, at, &name, "BillingMode", json!("PAY_PER_REQUEST"));
+    let provisioned = setting(&state, at, &name, "WriteCapacityUnits", json!(0));
+    let protected = setting(&state, at, &name, "DeletionProtectionEnabled", json!(true));
     let table = state.dynamodb.table(&name)?;
     let (replicas, consistency) = match &table.mode {
         Mode::Mrsc(replicas) => (replicas.to_vec(), json!("STRONG")),
@@ -464,6 +486,8 @@ fn describe(world: &World, at: Region, input: &Value) -> Result<(Value, Duration
     let body = json!({"Table": {
         "TableName": name, "TableStatus": status, "ItemCount": table.items_at(at).len(), "Replicas": described,
         "MultiRegionConsistency": consistency, "GlobalTableVersion": "2019.11.21",
+        "BillingModeSummary": {"BillingMode": billing}, "DeletionProtectionEnabled": protected,
+        "ProvisionedThroughput": {"ReadCapacityUnits": provisioned, "WriteCapacityUnits": provisioned},
     }});
     Ok((body, Duration::ZERO))
 }

@@ -123,6 +123,14 @@ const WARM_START: Duration = Duration::from_millis(8);
 /// An asynchronous invocation that failed is repeated after these.
 const RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
 
+impl Lambda {
+    /// When an invocation of a function is ended; `None`: there is no such function.
+    pub(crate) fn timeout(&self, region: Region, name: &str) -> Option<Duration> {
+        let mut all = self.functions.iter();
+        all.find(|((at, other), _)| *at == region && *other == name).map(|(_, function)| function.timeout)
+    }
+}
+
 impl World {
     /// Deploys a function.
     pub fn create_function(&self, region: Region, name: &'static str, timeout: Duration, handler: Handler) {

@@ -14,9 +14,12 @@ use crate::region::Region;
 use crate::service::{query_error, respond};
 use crate::world::{ACCOUNT, World};
 
+mod parameters;
 mod snapshots;
 pub mod standby;
 mod xml;
+
+pub use parameters::{remove_instances, set_engine_version};
 
 /// What a global cluster starts from.
 #[derive(Clone, Debug)]
@@ -234,8 +237,8 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
     let action = form.get("Action").map(String::as_str).unwrap_or_default();
     let result = match action {
         "DescribeGlobalClusters" => describe_global_clusters(world, at, &form),
-        "DescribeDBClusters" => describe_clusters(world, at, &form),
-        "DescribeDBInstances" => describe_instances(world, at, &form),
+        "DescribeDBClusters" => parameters::describe_clusters(world, at, &form),
+        "DescribeDBInstances" => parameters::describe_instances(world, at, &form),
         "FailoverGlobalCluster" => failover(world, at, &form),
         "SwitchoverGlobalCluster" => switchover(world, at, &form),
         "DescribeDBClusterSnapshots" => snapshots::describe(world, at, &form),
@@ -243,6 +246,7 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
         "PromoteReadReplicaDBCluster" => standby::promote_read_replica(world, at, &form),
         "RestoreDBClusterFromSnapshot" => standby::restore(world, at, &form),
         "CreateDBInstance" => standby::create_instance(world, at, &form),
+        "DescribeDBClusterParameters" => Ok(parameters::describe(world, at)),
         other => Err(Fault(
             "InvalidAction",
             format!(
@@ -287,27 +291,6 @@ fn describe_global_clusters(world: &World, at: Region, form: &Form) -> Result<St
         Some(_) | None => return named(&mut state, at, id).map(|_| String::new()),
     };
     Ok(format!("<GlobalClusters>{body}</GlobalClusters>"))
-}
-
-fn describe_clusters(world: &World, at: Region, form: &Form) -> Result<String, Fault> {
-    let state = world.state();
-    let id = field(form, "DBClusterIdentifier");
-    let member = state.rds.global.as_ref().and_then(|global| global.member(at));
-    let member = member.filter(|member| id.is_empty() || member.identifier == id || member.arn() == id);
-    match (member.filter(|member| member.status.is_some()), state.rds.global.as_ref()) {
-        (Some(member), Some(global)) => {
-            Ok(format!("<DBClusters>{}</DBClusters>", xml::cluster(member, global.source_of(at))))
-        }
-        (_, _) => Err(Fault("DBClusterNotFoundFault", format!("DBCluster {id} not found."))),
-    }
-}
-
-fn describe_instances(world: &World, at: Region, form: &Form) -> Result<String, Fault> {
-    let state = world.state();
-    let wanted = field(form, "Filters.Filter.1.Values.Value.1");
-    let member = state.rds.global.as_ref().and_then(|global| global.member(at));
-    let instances = member.filter(|member| wanted.is_empty() || member.identifier == wanted || member.arn() == wanted);
-    Ok(format!("<DBInstances>{}</DBInstances>", instances.map(xml::instances).unwrap_or_default()))
 }
 
 fn failover(world: &World, at: Region, form: &Form) -> Result<String, Fault> {

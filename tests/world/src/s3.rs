@@ -13,12 +13,14 @@ use crate::region::Region;
 use crate::world::World;
 
 pub mod batch;
+mod described;
 mod front;
 pub mod inventory;
 mod list;
 mod upload;
 mod xml;
 
+pub(crate) use described::described;
 pub(crate) use front::{error_body, handle, operation};
 
 /// Every bucket.

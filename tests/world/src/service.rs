@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::region::Region;
 use crate::world::World;
-use crate::{cloudwatch, dynamodb, events, rds, s3, secrets, sns};
+use crate::{cloud_control, cloudwatch, dynamodb, events, lambda_api, quotas, rds, route53_api, s3, secrets, sns};
 
 /// What a service answers, and how long it takes beside the way there and back.
 #[derive(Debug)]
@@ -26,12 +26,16 @@ impl From<http::Response<Bytes>> for Answer {
 /// The AWS services of this world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
+    CloudControl,
     CloudWatch,
     DynamoDb,
     EventBridge,
+    Lambda,
     Rds,
+    Route53,
     S3,
     SecretsManager,
+    ServiceQuotas,
     Sns,
 }
 
@@ -45,6 +49,10 @@ pub(crate) fn of_host(host: &str) -> Option<(Service, Region)> {
     // S3 Batch Operations, such as `123456789012.s3-control.eu-west-2`.
     if let Some((_, region)) = name.split_once(".s3-control.") {
         return Some((Service::S3, Region::named(region)?));
+    }
+    // Route 53 has one control plane, in us-east-1, and no Region in its name.
+    if name == "route53" {
+        return Some((Service::Route53, Region::N_VIRGINIA));
     }
     let (prefix, rest) = name.split_once('.')?;
     Some((Service::named(prefix)?, Region::named(rest)?))
@@ -61,12 +69,16 @@ pub(crate) fn of_signature(authorization: &str) -> Option<(Service, Region)> {
 impl Service {
     fn named(prefix: &str) -> Option<Self> {
         match prefix {
+            "cloudcontrolapi" => Some(Self::CloudControl),
             "monitoring" => Some(Self::CloudWatch),
             "dynamodb" => Some(Self::DynamoDb),
             "events" => Some(Self::EventBridge),
+            "lambda" => Some(Self::Lambda),
             "rds" => Some(Self::Rds),
+            "route53" => Some(Self::Route53),
             "s3" => Some(Self::S3),
             "secretsmanager" => Some(Self::SecretsManager),
+            "servicequotas" => Some(Self::ServiceQuotas),
             "sns" => Some(Self::Sns),
             _ => None,
         }
@@ -74,24 +86,30 @@ impl Service {
 
     pub(crate) fn prefix(self) -> &'static str {
         match self {
+            Self::CloudControl => "cloudcontrolapi",
             Self::CloudWatch => "monitoring",
             Self::DynamoDb => "dynamodb",
             Self::EventBridge => "events",
+            Self::Lambda => "lambda",
             Self::Rds => "rds",
+            Self::Route53 => "route53",
             Self::S3 => "s3",
             Self::SecretsManager => "secretsmanager",
+            Self::ServiceQuotas => "servicequotas",
             Self::Sns => "sns",
         }
     }
 
     pub(crate) fn operation(self, request: &http::Request<Bytes>) -> String {
         match self {
-            Self::DynamoDb | Self::EventBridge | Self::SecretsManager => {
+            Self::CloudControl | Self::DynamoDb | Self::EventBridge | Self::SecretsManager | Self::ServiceQuotas => {
                 let target = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok());
                 target.and_then(|target| target.rsplit('.').next()).unwrap_or("?").to_owned()
             }
             Self::CloudWatch => request.uri().path().rsplit('/').next().unwrap_or("?").to_owned(),
             Self::Rds | Self::Sns => self.parameters(request).remove("Action").unwrap_or_else(|| "?".into()),
+            Self::Lambda => lambda_api::operation(request).to_owned(),
+            Self::Route53 => route53_api::operation(request).to_owned(),
             Self::S3 => s3::operation(request).to_owned(),
         }
     }
@@ -105,18 +123,35 @@ impl Service {
                 .into_owned()
                 .filter(|(name, _)| !name.starts_with("MessageAttributes."))
                 .collect(),
-            Self::CloudWatch | Self::DynamoDb | Self::EventBridge | Self::S3 | Self::SecretsManager => BTreeMap::new(),
+            // What a resource is decides which service is asked behind it, and so what a role must allow.
+            Self::CloudControl => {
+                let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap_or_default();
+                let named = |name: &str| Some((name.to_owned(), body[name].as_str()?.to_owned()));
+                ["TypeName", "Identifier"].into_iter().filter_map(named).collect()
+            }
+            Self::CloudWatch
+            | Self::DynamoDb
+            | Self::EventBridge
+            | Self::Lambda
+            | Self::Route53
+            | Self::S3
+            | Self::SecretsManager
+            | Self::ServiceQuotas => BTreeMap::new(),
         }
     }
 
     pub(crate) fn handle(self, world: &World, at: Region, request: &http::Request<Bytes>) -> Answer {
         match self {
+            Self::CloudControl => cloud_control::handle(world, at, request).into(),
             Self::CloudWatch => cloudwatch::handle(world, at, request).into(),
             Self::DynamoDb => dynamodb::handle(world, at, request),
             Self::EventBridge => events::handle(world, at, request).into(),
+            Self::Lambda => lambda_api::handle(world, at, request).into(),
             Self::Rds => rds::handle(world, at, request).into(),
+            Self::Route53 => route53_api::handle(world, at, request).into(),
             Self::S3 => s3::handle(world, at, request).into(),
             Self::SecretsManager => secrets::handle(world, at, request).into(),
+            Self::ServiceQuotas => quotas::handle(world, at, request).into(),
             Self::Sns => sns::handle(world, at, request).into(),
         }
     }
@@ -162,7 +197,7 @@ pub(crate) fn query_error(status: u16, code: &str, message: &str) -> http::Respo
 pub(crate) fn error(service: &str, status: u16, code: &str) -> Answer {
     let message = "injected by the world";
     let response = match service {
-        "rds" | "sns" => query_error(status, code, message),
+        "rds" | "route53" | "sns" => query_error(status, code, message),
         "http" => respond(status, "text/plain", message),
         "s3" => respond(status, "application/xml", s3::error_body(code, message)),
         _ => json_error(status, code, message),

@@ -28,6 +28,7 @@ use crate::region::Region;
 use crate::route53::Route53;
 use crate::s3::S3;
 use crate::secrets::Secrets;
+use crate::shown::Shown;
 use crate::sns::Sns;
 use crate::tamper::Tamper;
 use crate::trace::{Caller, Entry, RecordedRequest};
@@ -71,6 +72,7 @@ pub struct State {
     pub(crate) events: EventBridge,
     pub(crate) s3: S3,
     pub(crate) secrets: Secrets,
+    pub(crate) shown: Shown,
     pub(crate) providers: Providers,
     pub(crate) sns: Sns,
     pub(crate) cloudwatch: CloudWatch,
@@ -114,6 +116,7 @@ impl World {
                 events: EventBridge::default(),
                 s3: S3::default(),
                 secrets: Secrets::default(),
+                shown: Shown::default(),
                 providers: Providers::default(),
                 sns: Sns::default(),
                 cloudwatch: CloudWatch::default(),

@@ -22,8 +22,12 @@ pub enum Action {
     },
     /// Look at every store both ways now.
     Verify,
-    /// Look at every store both ways now, and say what speaks against a planned move.
+    /// Look now, and say what speaks against it: a planned move (verify-replication), a deployment (check-readiness).
     Gate,
+    /// Compare both data Regions now.
+    Check,
+    /// Say how long an outage takes at worst, phase by phase.
+    Budget,
     /// Compare both receipt buckets and write down what would be done.
     PlanReceipts {
         /// From what; absent: what the run that is under way is planned from, or a listing.
@@ -220,7 +224,9 @@ impl Action {
             Self::Status => ("status", EVERY_FUNCTION),
             Self::Observe { .. } => ("observe", "observe-region"),
             Self::Verify => ("verify", "verify-replication"),
-            Self::Gate => ("gate", "verify-replication"),
+            Self::Gate => ("gate", "verify-replication or check-readiness"),
+            Self::Check => ("check", "check-readiness"),
+            Self::Budget => ("budget", "check-readiness"),
             Self::PlanReceipts { .. } => ("plan_receipts", "reconcile-receipts"),
             Self::ApplyReceipts { .. } => ("apply_receipts", "reconcile-receipts"),
             Self::Reconcile { .. } => ("reconcile", "reconcile-ledger"),
@@ -272,6 +278,8 @@ impl Action {
             | Self::Observe { .. }
             | Self::Verify
             | Self::Gate
+            | Self::Check
+            | Self::Budget
             | Self::PlanReceipts { .. }
             | Self::Resume
             | Self::Rehearse

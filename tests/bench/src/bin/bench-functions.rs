@@ -48,7 +48,8 @@ def handle(event, context):
 "#;
 
 /// A function, the boto3 clients that its peer makes, and how often its status reads the coordination table.
-const FUNCTIONS: [(&str, &str, &str); 6] = [
+const FUNCTIONS: [(&str, &str, &str); 7] = [
+    ("check-readiness", "dynamodb,rds,s3,cloudwatch,lambda,route53", "3"),
     ("observe-region", "dynamodb", "1"),
     ("page-humans", "dynamodb,sns", "0"),
     ("promote-aurora", "dynamodb,rds,cloudwatch", "2"),

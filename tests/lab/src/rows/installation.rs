@@ -84,8 +84,11 @@ fn payments_before_the_run() -> Vec<(Duration, String)> {
 fn code(world: &World, setup: &Setup, function: Function) -> Handler {
     match function {
         Function::Observe | Function::Promote => handler(world, setup, function),
-        Function::Page | Function::Verify | Function::Ledger | Function::Receipts | Function::Traffic => {
-            Arc::new(|_| Box::pin(async { Ok(serde_json::Value::Null) }))
-        }
+        Function::Page
+        | Function::Verify
+        | Function::Ledger
+        | Function::Receipts
+        | Function::Traffic
+        | Function::Readiness => Arc::new(|_| Box::pin(async { Ok(serde_json::Value::Null) })),
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn promote_read_replica(world: &World, at: Region, form: &Form) -> Re
         member.status = Some("promoting");
         // From here on nothing is replicated any more.
         member.connected = false;
-        (xml::cluster(member, source), promotion)
+        (xml::cluster(member, source, ""), promotion)
     };
     world.record("rds", format!("in {at} begins to promote the read replica {id}"));
     world.after(promotion, move |world| {
@@ -130,7 +130,7 @@ pub(super) fn restore(world: &World, at: Region, form: &Form) -> Result<String, 
         member.identifier.clone_from(&id);
         member.status = Some("creating");
         member.volume.append(rows);
-        (xml::cluster(member, None), restore)
+        (xml::cluster(member, None, ""), restore)
     };
     world.record("rds", format!("in {at} begins to restore {id} from {snapshot}"));
     world.after(takes, move |world| {
@@ -161,7 +161,7 @@ pub(super) fn create_instance(world: &World, at: Region, form: &Form) -> Result<
             return Err(Fault("DBInstanceAlreadyExists", format!("{id} already exists")));
         }
         member.instances.push((id.clone(), "creating"));
-        (xml::instances(member), takes)
+        (xml::instances(member, ""), takes)
     };
     world.record("rds", format!("in {at} begins to create the instance {id}"));
     world.after(takes, move |world| {

@@ -44,7 +44,7 @@ pub(super) fn global_cluster(global: &Global, element: &str, shown: (&str, Optio
     )
 }
 
-pub(super) fn cluster(member: &Member, source: Option<String>) -> String {
+pub(super) fn cluster(member: &Member, source: Option<String>, settings: &str) -> String {
     let mut members = String::new();
     for (index, (id, _)) in member.instances.iter().enumerate() {
         // In a secondary cluster every instance is a reader until the promotion.
@@ -58,7 +58,7 @@ pub(super) fn cluster(member: &Member, source: Option<String>) -> String {
     let source =
         source.map(|arn| format!("<ReplicationSourceIdentifier>{}</ReplicationSourceIdentifier>", escape(arn)));
     format!(
-        "<DBCluster><DBClusterIdentifier>{}</DBClusterIdentifier><DBClusterArn>{}</DBClusterArn><Status>{}</Status><Engine>aurora-postgresql</Engine><EngineVersion>{}</EngineVersion>{}<DBClusterMembers>{members}</DBClusterMembers></DBCluster>",
+        "<DBCluster><DBClusterIdentifier>{}</DBClusterIdentifier><DBClusterArn>{}</DBClusterArn><Status>{}</Status><Engine>aurora-postgresql</Engine><EngineVersion>{}</EngineVersion>{}<DBClusterMembers>{members}</DBClusterMembers>{settings}</DBCluster>",
         escape(&member.identifier),
         escape(member.arn()),
         member.status.unwrap_or("deleting"),
@@ -67,12 +67,12 @@ pub(super) fn cluster(member: &Member, source: Option<String>) -> String {
     )
 }
 
-pub(super) fn instances(member: &Member) -> String {
+pub(super) fn instances(member: &Member, settings: &str) -> String {
     let mut instances = String::new();
     for (id, status) in &member.instances {
         let _ = write!(
             instances,
-            "<DBInstance><DBInstanceIdentifier>{id}</DBInstanceIdentifier><DBInstanceStatus>{status}</DBInstanceStatus><DBClusterIdentifier>{}</DBClusterIdentifier><Engine>aurora-postgresql</Engine></DBInstance>",
+            "<DBInstance><DBInstanceIdentifier>{id}</DBInstanceIdentifier><DBInstanceStatus>{status}</DBInstanceStatus><DBClusterIdentifier>{}</DBClusterIdentifier><Engine>aurora-postgresql</Engine>{settings}</DBInstance>",
             escape(&member.identifier),
         );
     }
