@@ -19,7 +19,7 @@ use holdfast_domain::page::message::Message;
 use holdfast_domain::page::{Delivery, Page, PageRecord, compose, pagerduty, slack, sns};
 use holdfast_domain::policy::Policy;
 use holdfast_domain::price::Price;
-use holdfast_domain::promotion::{Aftermath, Decision, Facts, Observed, decide, reasons_not_to_close};
+use holdfast_domain::promotion::{Aftermath, Decision, Facts, Observed, Standby, decide, reasons_not_to_close};
 use holdfast_domain::quorum::{Quorum, ReceivedVote, verdict};
 use holdfast_domain::topology::Topology;
 use holdfast_domain::trigger::{Action, Alarm, Manual, RdsEvent, Request, Trigger, TriggerError};
@@ -363,6 +363,7 @@ fn blind(incident: &Incident) -> Facts {
         replication: Observed::Unseen { why: dark() },
         promoted_at: None,
         freeze: None,
+        standby: Standby::default(),
     }
 }
 
