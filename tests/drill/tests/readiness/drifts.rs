@@ -101,11 +101,7 @@ pub(super) const DRIFTS: &[Drift] = &[
     ),
     ("a lower minimum", |w| london(w, SCALING, "/MinCapacity", json!(2)), "scaling-min-differs"),
     ("another maximum", |w| london(w, SCALING, "/MaxCapacity", json!(20)), "scaling-max-differs"),
-    (
-        "a maximum that carries one Region only",
-        |w| london(w, SCALING, "/MaxCapacity", json!(5)),
-        "scaling-max-too-low",
-    ),
+    ("a maximum that carries one Region only", |w| london(w, SCALING, "/MaxCapacity", json!(5)), "scaling-max-too-low"),
     ("another quota", |w| w.show(Region::LONDON, "quota fargate L-3032A538", json!(60.0)), "quota-fargate-differs"),
     (
         "a quota that carries one Region only",
