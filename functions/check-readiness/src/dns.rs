@@ -25,7 +25,7 @@ pub(crate) async fn records(sides: &[Side; 2]) -> [Reads; 2] {
     let sdk = in_region(&sides[0].sdk, &home);
     let sets = sets(&sdk, &record).await;
     let [one, other] = sides;
-    let (one, other) = tokio::join!(of(&sdk, one, &record, &sets), of(&sdk, other, &record, &sets));
+    let (one, other) = tokio::join!(Box::pin(of(&sdk, one, &record, &sets)), Box::pin(of(&sdk, other, &record, &sets)));
     [one, other].map(|read| Reads::from([(DNS_READ.to_owned(), observed(read))]))
 }
 

@@ -12,8 +12,11 @@ pub(crate) async fn look(startup: &Startup) -> Option<[RegionFacts; 2]> {
     let sides = sides(startup)?;
     let now = startup.now();
     let [one, other] = &sides;
-    let (mut one, mut other, records) =
-        tokio::join!(region(startup, one, now), region(startup, other, now), dns::records(&sides));
+    let (mut one, mut other, records) = tokio::join!(
+        Box::pin(region(startup, one, now)),
+        Box::pin(region(startup, other, now)),
+        Box::pin(dns::records(&sides))
+    );
     let [of_one, of_other] = records;
     one.reads.extend(of_one);
     other.reads.extend(of_other);
@@ -22,12 +25,13 @@ pub(crate) async fn look(startup: &Startup) -> Option<[RegionFacts; 2]> {
 
 async fn region(startup: &Startup, side: &Side, now: Timestamp) -> RegionFacts {
     let (service, ledger, tables, receipts, functions, secrets) = tokio::join!(
-        service::service(side, now),
-        ledger::ledger(side),
-        tables::tables(side),
-        receipts::receipts(side),
-        functions::functions(side),
-        secrets::secrets(side, &startup.config.paging),
+        // Each on the heap: all calls of a run together are more than a thread's stack.
+        Box::pin(service::service(side, now)),
+        Box::pin(ledger::ledger(side)),
+        Box::pin(tables::tables(side)),
+        Box::pin(receipts::receipts(side)),
+        Box::pin(functions::functions(side)),
+        Box::pin(secrets::secrets(side, &startup.config.paging)),
     );
     let reads = [service, ledger, tables, receipts, functions, secrets].into_iter().flatten().collect();
     RegionFacts { region: side.data.region.clone(), reads }

@@ -81,7 +81,7 @@ pub(crate) async fn status(startup: &Startup) -> Result<Value, Failure> {
 }
 
 async fn looked(startup: &Startup) -> Result<Looked, Failure> {
-    let Some(facts) = look(startup).await else {
+    let Some(facts) = Box::pin(look(startup)).await else {
         return Err(Failure::NothingChanged("the topology does not have two data Regions".into()));
     };
     let at = startup.now();

@@ -27,13 +27,13 @@ pub(crate) async fn service(side: &Side, now: Timestamp) -> Reads {
     let mut reads = Reads::from([("the ECS service".to_owned(), observed(there.map_err(Clone::clone)))]);
     let document = found.and_then(|it| it.ok_or_else(|| format!("there is no ECS service {name}")));
     let (task, scaling, tasks, target, balancer, groups, fargate) = tokio::join!(
-        task(side, name, &document),
-        scaling(side, cluster, name),
-        tasks(side, cluster, name, &document, now),
-        target(side, name, &document),
-        balancer(side, name, &document),
-        groups(side, name, &document),
-        quota(side, Setting::QuotaFargate, "fargate", "L-3032A538"),
+        Box::pin(task(side, name, &document)),
+        Box::pin(scaling(side, cluster, name)),
+        Box::pin(tasks(side, cluster, name, &document, now)),
+        Box::pin(target(side, name, &document)),
+        Box::pin(balancer(side, name, &document)),
+        Box::pin(groups(side, name, &document)),
+        Box::pin(quota(side, Setting::QuotaFargate, "fargate", "L-3032A538")),
     );
     for (read, found) in [
         ("the ECS service's settings", settings(name, &document)),

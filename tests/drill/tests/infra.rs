@@ -148,7 +148,7 @@ fn actions(request: &RecordedRequest) -> Vec<String> {
         "http" => Vec::new(),
         "cloudcontrolapi" => {
             let kind = request.parameters.get("TypeName").map(String::as_str).unwrap_or_default();
-            let own = of("cloudformation", &[operation]);
+            let own: Vec<String> = of("cloudformation", &[operation]);
             own.into_iter().chain(behind_cloud_control(kind).iter().map(|action| (*action).to_owned())).collect()
         }
         "monitoring" => of("cloudwatch", &[operation]),

@@ -336,12 +336,9 @@ impl Setting {
     /// The subject is not there at all: of one that is not, nothing else is said.
     #[must_use]
     pub fn says_gone(self, value: &Value) -> bool {
-        match self {
-            Self::ServiceThere | Self::FunctionThere | Self::SecretThere | Self::ParameterThere | Self::RecordThere => {
-                is_off(value)
-            }
-            other => other == Self::AuroraInstances && is_zero(value),
-        }
+        let existence =
+            [Self::ServiceThere, Self::FunctionThere, Self::SecretThere, Self::ParameterThere, Self::RecordThere];
+        (existence.contains(&self) && is_off(value)) || (self == Self::AuroraInstances && is_zero(value))
     }
 }
 
