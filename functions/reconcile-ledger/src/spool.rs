@@ -47,7 +47,7 @@ impl Spool {
     pub(crate) fn read(&self) -> io::Result<SpoolReader<'_>> {
         Ok(match &self.file {
             None => SpoolReader::Memory(Cursor::new(&self.memory)),
-            Some((path, _)) => SpoolReader::File(BufReader::with_capacity(1 << 18, File::open(path)?)),
+            Some((path, _)) => SpoolReader::File(BufReader::with_capacity(1 << 14, File::open(path)?)),
         })
     }
 

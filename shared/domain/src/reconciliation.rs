@@ -8,11 +8,21 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod open_payment;
+mod pace;
 mod payout;
+mod unfinished;
 
-pub use payout::{
-    Arrival, BankEntry, Payout, PayoutBalance, PayoutFound, PayoutState, balance_of_payouts, find_payouts,
+pub use open_payment::{
+    CARRIED_FOR, CARRIED_MAX, Carried, Closed, Closing, Judged, Lacking, OpenPayment, OpenPayments, SETTLES_WITHIN,
+    Said, carry,
 };
+pub use pace::Pace;
+pub use payout::{
+    Arrival, BankEntry, PaidRow, Payout, PayoutBalance, PayoutFound, PayoutState, Payouts, balance_of_payouts,
+    find_payouts,
+};
+pub use unfinished::{INVOCATIONS_MAX, RUNS_MAX, Turn, UNFINISHED_MAX, Unfinished, UnfinishedRuns};
 
 use crate::attempt::Window;
 use crate::money::{Currency, Totals};
@@ -180,7 +190,11 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ledger, pass {} of {}: {}", self.pass, self.run, self.finding)
+        write!(f, "ledger, pass {} of {}: ", self.pass, self.run)?;
+        match (self.pass, &self.finding) {
+            (Pass::Salvage, Finding::Complete(found)) => write!(f, "{}", OfOldVolume(found)),
+            (Pass::Now | Pass::Clearing | Pass::Salvage, finding) => write!(f, "{finding}"),
+        }
     }
 }
 
@@ -212,6 +226,31 @@ impl fmt::Display for Found {
             0 => Ok(()),
             findings => write!(f, "; {findings} findings about the files"),
         }
+    }
+}
+
+/// What a look into the old volume came to: it stands in the network's place, and its words would mislead.
+pub struct OfOldVolume<'a>(pub &'a Found);
+
+impl fmt::Display for OfOldVolume<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(found) = self;
+        if found.at_least.is_some() {
+            f.write_str("at least ")?;
+        }
+        write!(f, "the old volume has {} acknowledged and not in the new ledger", found.lost)?;
+        for (what, count) in &found.others {
+            match what.as_str() {
+                "NetworkOnly" => write!(f, "; {count} more that the new ledger lacks and that no attempt tells of")?,
+                "LedgerOnly" => write!(f, "; {count} of the same keys that only the new ledger has")?,
+                "ChargedInDoubt" => write!(f, "; {count} that were begun, never acknowledged, and booked there")?,
+                _ => write!(f, "; {count} {what}, where the old volume stands for the network")?,
+            }
+        }
+        if !found.balanced {
+            f.write_str("; old volume and ledger do NOT balance")?;
+        }
+        Ok(())
     }
 }
 
@@ -405,6 +444,18 @@ mod tests {
         );
         let json = serde_json::to_string(&said).unwrap();
         assert_eq!(serde_json::from_str::<Summary>(&json).unwrap(), said);
+    }
+    #[test]
+    fn a_look_into_the_old_volume_says_what_the_new_ledger_lacks() {
+        let mut found = Found { balanced: true, ..Found::default() };
+        found.lose("a", eur(), 5495);
+        found.others.insert("NetworkOnly".into(), 2);
+        let said = Summary { pass: Pass::Salvage, ..summary(Finding::Complete(Box::new(found))) };
+        assert_eq!(
+            said.to_string(),
+            "ledger, pass salvage of e1: the old volume has 1 payment, EUR 54.95 acknowledged and not in the new \
+             ledger; 2 more that the new ledger lacks and that no attempt tells of"
+        );
     }
     #[test]
     fn a_run_that_was_cut_short_is_unknown_and_open_and_never_clean() {

@@ -71,6 +71,7 @@ impl Exponents {
     }
 
     /// Decimals of the currency's minor unit at this provider.
+    #[inline]
     #[must_use]
     pub fn of(&self, currency: Currency) -> u8 {
         let differing = self.differing.iter().find(|(of, _)| *of == currency);
@@ -78,11 +79,13 @@ impl Exponents {
     }
 
     /// A provider's decimal text in minor units of ISO 4217: at most the provider's decimals, and nothing rounded.
+    #[inline]
     pub fn minor_of_text(&self, currency: Currency, text: &[u8]) -> Result<i64, NotAnAmount> {
         let decimal = Decimal::parse(text)?;
-        let provider = self.of(currency);
-        let minor = decimal.to_minor(provider)?;
-        if provider == iso(currency) { Ok(minor) } else { self.minor_of_units(currency, minor) }
+        match self.differing.iter().find(|(of, _)| *of == currency) {
+            None => decimal.to_minor(iso(currency)),
+            Some((_, provider)) => self.minor_of_units(currency, decimal.to_minor(*provider)?),
+        }
     }
 
     /// A provider's minor units in minor units of ISO 4217.

@@ -38,8 +38,14 @@ impl Decimal {
     pub const ZERO: Self = Self { units: 0, scale: 0 };
 
     /// Reads `-1234.50`. Blanks around it are left out; groups of thousands are refused.
+    #[inline]
     pub fn parse(text: &[u8]) -> Result<Self, NotAnAmount> {
         let text = text.trim_ascii();
+        plain(text).map_or_else(|| Self::parse_any(text), Ok)
+    }
+
+    #[cold]
+    fn parse_any(text: &[u8]) -> Result<Self, NotAnAmount> {
         let (negative, digits) = match text {
             [b'-', rest @ ..] => (true, rest),
             [b'+', rest @ ..] => (false, rest),
@@ -68,7 +74,15 @@ impl Decimal {
     }
 
     /// Whole minor units of a currency with `exponent` decimals. Nothing is ever rounded.
+    #[inline]
     pub fn to_minor(self, exponent: u8) -> Result<i64, NotAnAmount> {
+        if self.scale == exponent {
+            return Ok(self.units);
+        }
+        self.to_other_scale(exponent)
+    }
+
+    fn to_other_scale(self, exponent: u8) -> Result<i64, NotAnAmount> {
         if self.scale <= exponent {
             return self.units.checked_mul(power(exponent - self.scale)).ok_or(NotAnAmount::TooLarge);
         }
@@ -90,6 +104,13 @@ impl Decimal {
         if self.scale == other.scale {
             return Some(Self { units: self.units.checked_add(other.units)?, scale: self.scale });
         }
+        // Most fees of a row are nothing.
+        if other.units == 0 && other.scale < self.scale {
+            return Some(self);
+        }
+        if self.units == 0 && self.scale < other.scale {
+            return Some(other);
+        }
         let scale = self.scale.max(other.scale);
         let at_scale = |of: Self| of.units.checked_mul(power(scale - of.scale));
         Some(Self { units: at_scale(self)?.checked_add(at_scale(other)?)?, scale })
@@ -106,6 +127,37 @@ impl Decimal {
     #[must_use]
     pub fn widened(self) -> i128 {
         i128::from(self.units) * i128::from(power(SCALE_MAX.saturating_sub(self.scale)))
+    }
+}
+
+/// So many bytes taken for digits fit an `i64`, even where they are none.
+pub(crate) const DIGITS_SAFE: usize = 16;
+
+/// Digits alone, [`DIGITS_SAFE`] at most: without a look at each whether it still fits.
+#[inline]
+pub(crate) fn digits(digits: &[u8]) -> Option<i64> {
+    let mut value = 0_i64;
+    let mut others = false;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        others |= digit > 9;
+        value = value * 10 + i64::from(digit);
+    }
+    (!others).then_some(value)
+}
+
+/// What almost every amount is: digits, perhaps a point, and two digits.
+#[inline]
+fn plain(text: &[u8]) -> Option<Decimal> {
+    if text.is_empty() || text.len() > DIGITS_SAFE {
+        return None;
+    }
+    match text {
+        [whole @ .., b'.', tens, ones] if !whole.is_empty() => {
+            let units = digits(whole)? * 100 + digits(&[*tens, *ones])?;
+            Some(Decimal { units, scale: 2 })
+        }
+        _ => Some(Decimal { units: digits(text)?, scale: 0 }),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Page, Severity, Turn};
-use crate::reconciliation::{Finding, Found, Pass, RefusedFile, Summary};
+use crate::reconciliation::{Finding, Found, OfOldVolume, Pass, RefusedFile, Summary};
 
 /// Keys that one page lists; the report has all.
 const KEYS_READ: usize = 20;
@@ -20,7 +20,14 @@ pub(super) fn reconciled(summary: &Summary, cluster: &str) -> Option<Page> {
         ),
         Finding::Complete(found) if found.is_clean() => match pass {
             Pass::Now => return None,
-            Pass::Clearing | Pass::Salvage => (
+            Pass::Salvage => (
+                "clean".to_owned(),
+                Severity::Info,
+                format!("The new ledger has every payment of the old volume ({run})."),
+                "Needed from you: nothing. For this stretch of time the old volume has nothing that the ledger lacks."
+                    .to_owned(),
+            ),
+            Pass::Clearing => (
                 "clean".to_owned(),
                 Severity::Info,
                 format!("Every payment is accounted for ({pass}, {run})."),
@@ -35,12 +42,20 @@ pub(super) fn reconciled(summary: &Summary, cluster: &str) -> Option<Page> {
             } else {
                 ("breaks".to_owned(), Severity::Warning)
             };
-            (kind, severity, format!("Ledger ({pass}, {run}): {found}."), what_to_do(found))
+            let headline = match pass {
+                Pass::Salvage => format!("Ledger ({pass}, {run}): {}.", OfOldVolume(found)),
+                Pass::Now | Pass::Clearing => format!("Ledger ({pass}, {run}): {found}."),
+            };
+            (kind, severity, headline, what_to_do(*pass, found))
         }
     };
     let mut body = format!("{summary}.\n");
     if let Finding::Complete(found) = finding {
-        list(&mut body, "Acknowledged and not in the ledger", &found.lost_keys, found.lost.count);
+        let lost = match pass {
+            Pass::Salvage => "Acknowledged, in the old volume, and not in the new ledger",
+            Pass::Now | Pass::Clearing => "Acknowledged and not in the ledger",
+        };
+        list(&mut body, lost, &found.lost_keys, found.lost.count);
         list(&mut body, "In doubt", &found.in_doubt_keys, found.in_doubt.count);
         for line in found.balance.iter().chain(&found.findings).chain(&found.at_least) {
             let _ = writeln!(body, "{line}.");
@@ -71,8 +86,17 @@ fn list(body: &mut String, what: &str, keys: &[String], count: u64) {
     let _ = if left > 0 { writeln!(body, " and {left} more.") } else { writeln!(body, ".") };
 }
 
-fn what_to_do(found: &Found) -> String {
+fn what_to_do(pass: Pass, found: &Found) -> String {
     let mut need = String::new();
+    if pass == Pass::Salvage && found.proposed > 0 {
+        let _ = writeln!(
+            need,
+            "Needed from you: have the payments team append the {} entries of proposals.ndjson to the new ledger, each once by its id; Holdfast posts nothing.\n\
+             Keep the old volume and its snapshot until they are booked and this pass says that nothing is lacking: no other copy has these bookings.",
+            found.proposed
+        );
+        return need.trim_end().to_owned();
+    }
     if found.proposed > found.refunds {
         let _ = writeln!(
             need,
@@ -192,6 +216,29 @@ mod tests {
     fn a_clean_look_at_once_wakes_nobody_and_a_clean_file_is_told() {
         assert_eq!(page(Pass::Now, found(|_| {})), None);
         check(&page(Pass::Clearing, found(|_| {})).unwrap(), &["Info", "Every payment is accounted for"]);
+    }
+    #[test]
+    fn the_old_volumes_page_says_what_it_has_and_what_to_do_with_it() {
+        let eur = Currency::parse("EUR").unwrap();
+        let lacking = found(|it| {
+            it.lose("k1", eur, 100);
+            it.others.insert("NetworkOnly".into(), 1);
+            it.proposed = 2;
+        });
+        check(
+            &page(Pass::Salvage, lacking).unwrap(),
+            &[
+                "Critical salvage:lost:1",
+                "the old volume has 1 payment, EUR 1.00 acknowledged and not in the new ledger; 1 more",
+                "Acknowledged, in the old volume, and not in the new ledger: k1.",
+                "append the 2 entries of proposals.ndjson to the new ledger",
+                "Keep the old volume",
+            ],
+        );
+        check(
+            &page(Pass::Salvage, found(|_| {})).unwrap(),
+            &["Info", "The new ledger has every payment of the old volume (e1).", "nothing that the ledger lacks"],
+        );
     }
     #[test]
     fn what_is_unknown_says_why_and_how_to_look_again() {

@@ -100,6 +100,103 @@ impl Payout {
     }
 }
 
+/// A row of a provider's file, as far as it says what leaves for the bank.
+#[derive(Clone, Copy, Debug)]
+pub struct PaidRow<'a> {
+    /// Whether it is the payout's own row, and not one of the payments that it is made of.
+    pub is_payout: bool,
+    /// Its reference.
+    pub reference: &'a str,
+    /// The payout that it is part of.
+    pub payout: &'a str,
+    /// The text that the provider writes into the transfer.
+    pub text: &'a str,
+    /// The provider's batch.
+    pub batch: &'a str,
+    /// Signed minor units of a payout's own row: what leaves is negative.
+    pub amount_minor: i64,
+    /// Of which currency.
+    pub currency: Currency,
+    /// What a payment leaves after fees, in trillionths of the main unit, and of which currency: providers write more decimals
+    /// than the currency has.
+    pub net: Option<(i128, Currency)>,
+    /// When.
+    pub at: Option<Timestamp>,
+}
+
+/// Decimals of [`PaidRow::net`].
+const NET_DECIMALS: u32 = 12;
+/// Payouts that are remembered of one file. A provider makes one a day.
+const PAYOUTS_MAX: usize = 2_000;
+
+/// What a provider's file says was paid out, added up row by row: its payout rows, or where a payout has none the sum of what
+/// is left of its payments.
+#[derive(Clone, Debug, Default)]
+pub struct Payouts {
+    sums: BTreeMap<(String, Currency), Sum>,
+}
+
+/// What one payout sums to while a file is read.
+#[derive(Clone, Debug, Default)]
+struct Sum {
+    /// What its own rows say, and the text of the last one.
+    said: Option<(i64, String, Option<Timestamp>)>,
+    /// What the rows of its payments leave after fees.
+    net: Option<i128>,
+    latest: Option<Timestamp>,
+}
+
+impl Payouts {
+    /// Adds a row.
+    pub fn add(&mut self, row: &PaidRow<'_>) {
+        if row.is_payout {
+            let names = [row.reference, row.payout, row.text, row.batch];
+            let Some(name) = names.into_iter().find(|text| !text.is_empty()) else { return };
+            let sum = self.sums.entry((name.to_owned(), row.currency)).or_default();
+            let before = sum.said.as_ref().map_or(0, |(amount, ..)| *amount);
+            sum.said = Some((before.saturating_sub(row.amount_minor), row.text.to_owned(), row.at));
+        } else if !row.payout.is_empty()
+            && let Some((net, currency)) = row.net
+        {
+            let sum = self.sums.entry((row.payout.to_owned(), currency)).or_default();
+            sum.net = Some(sum.net.unwrap_or(0).saturating_add(net));
+            sum.latest = sum.latest.max(row.at);
+        }
+    }
+
+    /// The payouts that money moved for, the first 2,000.
+    #[must_use]
+    pub fn paid(self, provider: &str, run: &str, now: Timestamp) -> Vec<Payout> {
+        let payouts = self.sums.into_iter().filter_map(|((reference, currency), sum)| {
+            let (amount_minor, remittance, paid_at) = match sum.said {
+                Some(said) => said,
+                // Added up whole, and rounded once.
+                None => (minor_of(sum.net?, currency)?, String::new(), sum.latest),
+            };
+            Some(Payout {
+                version: 1,
+                provider: provider.to_owned(),
+                reference,
+                remittance,
+                amount_minor,
+                currency,
+                paid_at: paid_at.unwrap_or(now),
+                run: run.to_owned(),
+                arrived: None,
+            })
+        });
+        payouts.filter(|payout| payout.amount_minor != 0).take(PAYOUTS_MAX).collect()
+    }
+}
+
+/// Minor units of an exact sum, rounded half away from zero; `None` where they are more than 64 bits.
+fn minor_of(trillionths: i128, currency: Currency) -> Option<i64> {
+    let digits = NET_DECIMALS.checked_sub(u32::try_from(currency.exponent()).ok()?)?;
+    let unit = 10_i128.checked_pow(digits)?;
+    let half = if trillionths < 0 { -(unit / 2) } else { unit / 2 };
+    i64::try_from(trillionths.checked_add(half)? / unit).ok()
+}
+
 /// Finds payouts on a statement that is complete up to `until`. By reference only: amount and date never identify. Each entry
 /// is one payout's.
 #[must_use]
@@ -291,5 +388,80 @@ mod tests {
             &[("po_1", Overdue)],
             "paid out EUR 0.50 = at the bank EUR 0.00 + on its way EUR 0.00 + overdue EUR 0.50",
         );
+    }
+
+    /// A row of a file: its payout's own, by an amount of minor units, or a payment's, by what it leaves in trillionths.
+    fn row<'a>(own: Option<i64>, names: [&'a str; 4], net: i128, currency: &str, day: i64) -> PaidRow<'a> {
+        let [reference, payout, text, batch] = names;
+        let currency = Currency::parse(currency).unwrap();
+        PaidRow {
+            is_payout: own.is_some(),
+            reference,
+            payout,
+            text,
+            batch,
+            amount_minor: own.unwrap_or(0),
+            currency,
+            net: own.is_none().then_some((net, currency)),
+            at: Some(at(day)),
+        }
+    }
+    fn own<'a>(minor: i64, names: [&'a str; 4]) -> PaidRow<'a> {
+        row(Some(minor), names, 0, "EUR", 3)
+    }
+    fn part<'a>(payout: &'a str, net: i128, currency: &str) -> PaidRow<'a> {
+        row(None, ["ch_1", payout, "order-1", "b"], net, currency, 2)
+    }
+
+    #[track_caller]
+    fn check_paid(rows: &[PaidRow<'_>], expected: &[(&str, &str, i64)]) {
+        let mut payouts = Payouts::default();
+        rows.iter().for_each(|row| payouts.add(row));
+        let paid = payouts.paid("stripe", "r", at(9));
+        let found: Vec<(&str, &str, i64)> =
+            paid.iter().map(|it| (it.reference.as_str(), it.remittance.as_str(), it.amount_minor)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_payouts_own_row_says_what_leaves() {
+        check_paid(&[own(-9_800, ["po_1", "po_1", "", ""])], &[("po_1", "", 9_800)]);
+        check_paid(&[own(-9_800, ["", "", "TX1, batch 7", "7"])], &[("TX1, batch 7", "TX1, batch 7", 9_800)]);
+        check_paid(&[own(-9_800, ["", "", "", "7"])], &[("7", "", 9_800)]);
+        check_paid(&[own(-9_800, ["", "", "", ""])], &[]);
+    }
+    #[test]
+    fn its_own_row_counts_and_not_its_payments_beside_it() {
+        let parts = part("po_1", 50_000_000_000_000, "EUR");
+        check_paid(&[parts, own(-4_800, ["po_1", "po_1", "", ""])], &[("po_1", "", 4_800)]);
+    }
+    #[test]
+    fn rows_of_one_payout_are_added_up_and_what_came_back_is_nothing() {
+        check_paid(&[own(-500, ["po_1", "", "", ""]), own(-20, ["po_1", "", "", ""])], &[("po_1", "", 520)]);
+        check_paid(&[own(-500, ["po_1", "", "", ""]), own(500, ["po_1", "", "", ""])], &[]);
+    }
+    #[test]
+    fn without_a_row_of_its_own_it_is_what_its_payments_leave_rounded_once() {
+        let rows = [part("po_2", 48_995_000_000_000, "EUR"), part("po_2", 9_995_000_000_000, "EUR")];
+        check_paid(&rows, &[("po_2", "", 5_899)]);
+        check_paid(&[part("", 1_000_000_000_000, "EUR")], &[]);
+    }
+    #[test]
+    fn currencies_of_one_payout_stay_apart() {
+        let rows = [part("po_2", 1_000_000_000_000, "EUR"), part("po_2", 905_400_000_000_000, "JPY")];
+        check_paid(&rows, &[("po_2", "", 100), ("po_2", "", 905)]);
+    }
+    #[test]
+    fn a_sum_is_rounded_half_away_from_zero() {
+        for (trillionths, currency, minor) in [
+            (90_804_900_000_000, "EUR", 9_080),
+            (90_805_000_000_000, "EUR", 9_081),
+            (-90_805_000_000_000, "EUR", -9_081),
+            (905_400_000_000_000, "JPY", 905),
+            (1_234_500_000_000, "KWD", 1_235),
+        ] {
+            assert_eq!(minor_of(trillionths, Currency::parse(currency).unwrap()), Some(minor));
+        }
+        assert_eq!(minor_of(i128::MAX, eur()), None);
     }
 }

@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn file(of: &Path) -> std::io::Result<BufReader<File>> {
-    Ok(BufReader::with_capacity(1 << 16, File::open(of)?))
+    Ok(BufReader::with_capacity(1 << 13, File::open(of)?))
 }
 
 /// Settles the two files, and writes what was found, one line per break, in order.

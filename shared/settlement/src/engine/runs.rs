@@ -146,47 +146,79 @@ fn next(reader: &mut BufReader<File>) -> io::Result<Option<Row>> {
     }
 }
 
-/// Parts that rows are dealt into before each is sorted: as many places as a processor keeps the addresses of.
-const PARTS: usize = 1 << 8;
+/// Parts that rows are dealt into first, as a power of two: as many places as a processor keeps the addresses of.
+const PARTS_BITS: u32 = 8;
+
+/// Parts that each of those is dealt into, as a power of two, at most: it lies in the processor's cache by then.
+const PARTS_WITHIN_BITS: u32 = 11;
 
 /// Fewer rows than this are sorted at once.
 const DEAL_MIN: usize = 1 << 16;
 
-/// Sorts in place: hashes are spread evenly, so that their upper bits deal the rows into parts of one size.
+/// Rows of the parts that are sorted by comparing them.
+const PART_ROWS: usize = 16;
+
+/// Sorts in place: hashes are spread evenly, so that their upper bits deal the rows into parts of one size, twice.
 fn sort(rows: &mut [Row]) {
     if rows.len() < DEAL_MIN {
         rows.sort_unstable_by_key(Row::print);
         return;
     }
-    let part = |row: &Row| (row.event >> (64 - PARTS.trailing_zeros())) as usize;
-    let mut ends = vec![0_usize; PARTS];
-    rows.iter().for_each(|row| ends[part(row)] += 1);
-    let mut next = vec![0_usize; PARTS];
-    let mut sum = 0;
-    for (end, begin) in ends.iter_mut().zip(&mut next) {
-        *begin = sum;
-        sum += *end;
-        *end = sum;
-    }
-    for own in 0..PARTS {
-        while next[own] < ends[own] {
-            let place = next[own];
-            // Rows go home one after the other until one belongs here.
-            let mut row = rows[place];
-            let mut home = part(&row);
-            while home != own {
-                std::mem::swap(&mut row, &mut rows[next[home]]);
-                next[home] += 1;
-                home = part(&row);
+    let (mut parts, mut within) = (Parts::default(), Parts::default());
+    parts.deal(rows, 0, PARTS_BITS);
+    parts.each(rows, |part| {
+        let bits = (part.len() / PART_ROWS).checked_ilog2().unwrap_or(0).min(PARTS_WITHIN_BITS);
+        within.deal(part, PARTS_BITS, bits);
+        within.each(part, |few| few.sort_unstable_by_key(Row::print));
+    });
+}
+
+/// Where the parts of rows end that were dealt.
+#[derive(Default)]
+struct Parts {
+    ends: Vec<usize>,
+    next: Vec<usize>,
+}
+
+impl Parts {
+    /// Deals rows into 2^`bits` parts, by those bits of their reference's hash that come after the first `above`.
+    fn deal(&mut self, rows: &mut [Row], above: u32, bits: u32) {
+        let count = 1_usize << bits;
+        let part = |row: &Row| (row.event << above).checked_shr(u64::BITS - bits).unwrap_or(0) as usize;
+        let Self { ends, next } = self;
+        ends.clear();
+        ends.resize(count, 0);
+        rows.iter().for_each(|row| ends[part(row)] += 1);
+        next.clear();
+        let mut sum = 0;
+        for end in ends.iter_mut() {
+            next.push(sum);
+            sum += *end;
+            *end = sum;
+        }
+        for own in 0..count {
+            while next[own] < ends[own] {
+                let place = next[own];
+                // Rows go home one after the other until one belongs here.
+                let mut row = rows[place];
+                let mut home = part(&row);
+                while home != own {
+                    std::mem::swap(&mut row, &mut rows[next[home]]);
+                    next[home] += 1;
+                    home = part(&row);
+                }
+                rows[place] = row;
+                next[own] += 1;
             }
-            rows[place] = row;
-            next[own] += 1;
         }
     }
-    let mut begin = 0;
-    for end in ends {
-        rows[begin..end].sort_unstable_by_key(Row::print);
-        begin = end;
+
+    fn each(&self, rows: &mut [Row], mut take: impl FnMut(&mut [Row])) {
+        let mut begin = 0;
+        for end in &self.ends {
+            take(&mut rows[begin..*end]);
+            begin = *end;
+        }
     }
 }
 

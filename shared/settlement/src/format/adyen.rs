@@ -186,11 +186,10 @@ impl<R: BufRead> SettlementDetails<R> {
         let table = &self.table;
         table.append(&columns.psp, &mut into.group_ref);
         self.name(into);
-        let zone = table.text(&columns.zone);
-        let east = if zone == self.last_zone.0 { self.last_zone.1 } else { east(table, &columns.zone)? };
-        if zone != self.last_zone.0 {
-            self.last_zone = (zone.to_owned(), east);
+        if table.bytes(&columns.zone) != self.last_zone.0.as_bytes() {
+            self.last_zone = (table.text(&columns.zone).to_owned(), east(table, &columns.zone)?);
         }
+        let east = self.last_zone.1;
         into.at = table.time(&columns.created, east)?;
         if let Some((date, zone)) = &columns.booked {
             let east = zone.as_ref().map_or(Ok(east), |zone| self::east(table, zone))?;

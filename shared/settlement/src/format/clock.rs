@@ -37,18 +37,43 @@ pub(super) fn offset(zone: &str) -> Option<i64> {
 /// `YYYY-MM-DD HH:MM:SS`, with `T` or a blank, `/` or `-`, a fraction that is left out, and `Z` or `+HH[:]MM` or nothing;
 /// `YYYY-MM-DD` alone is midnight. `east` is what holds where the text names no offset.
 pub(super) fn instant(text: &str, east: i64) -> Option<Timestamp> {
-    let bytes = text.as_bytes();
-    let day = day_number(bytes.get(..10)?)?;
+    instant_of(text.as_bytes(), east, &mut Day::default())
+}
+
+/// A day as it was written last, and its number: the rows of a file have few days.
+#[derive(Clone, Copy)]
+pub(super) struct Day {
+    text: [u8; 10],
+    number: i64,
+}
+
+impl Default for Day {
+    fn default() -> Self {
+        Self { text: *b"1970-01-01", number: 0 }
+    }
+}
+
+impl Day {
+    #[inline]
+    fn of(&mut self, text: [u8; 10]) -> Option<i64> {
+        if self.text != text {
+            *self = Self { text, number: day_number(&text)? };
+        }
+        Some(self.number)
+    }
+}
+
+/// The same of bytes, with the day that was read last.
+#[inline]
+pub(super) fn instant_of(bytes: &[u8], east: i64, last: &mut Day) -> Option<Timestamp> {
+    let day = last.of(*bytes.first_chunk()?)?;
     let rest = bytes.get(10..)?;
     if rest.is_empty() {
         return Timestamp::from_second(day * 86_400 - east).ok();
     }
     let (b'T' | b' ', clock) = rest.split_first()? else { return None };
-    let time = clock.get(..8)?;
-    if time[2] != b':' || time[5] != b':' {
-        return None;
-    }
-    let (hours, minutes, seconds) = (number(&time[..2])?, number(&time[3..5])?, number(&time[6..])?);
+    let [h1, h2, b':', m1, m2, b':', s1, s2] = clock.first_chunk::<8>()? else { return None };
+    let (hours, minutes, seconds) = (pair(*h1, *h2)?, pair(*m1, *m2)?, pair(*s1, *s2)?);
     if hours > 23 || minutes > 59 || seconds > 60 {
         return None;
     }
@@ -58,10 +83,10 @@ pub(super) fn instant(text: &str, east: i64) -> Option<Timestamp> {
         [sign @ (b'+' | b'-'), h1, h2, rest @ ..] => {
             let minutes = match rest {
                 [] => 0,
-                [b':', m1, m2] | [m1, m2] => number(&[*m1, *m2])?,
+                [b':', m1, m2] | [m1, m2] => pair(*m1, *m2)?,
                 _ => return None,
             };
-            let seconds = number(&[*h1, *h2])? * 3600 + minutes * 60;
+            let seconds = pair(*h1, *h2)? * 3600 + minutes * 60;
             if *sign == b'-' { -seconds } else { seconds }
         }
         _ => return None,
@@ -93,8 +118,19 @@ pub(super) fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(date.duration_since(Date::constant(1970, 1, 1)).as_secs() / 86_400)
 }
 
+/// Two digits.
+#[inline]
+fn pair(tens: u8, ones: u8) -> Option<i64> {
+    let digit = |byte: u8| Some(byte.wrapping_sub(b'0')).filter(|digit| *digit < 10).map(i64::from);
+    Some(digit(tens)? * 10 + digit(ones)?)
+}
+
 /// Digits only.
+#[inline]
 pub(super) fn number(digits: &[u8]) -> Option<i64> {
+    if digits.len() <= crate::decimal::DIGITS_SAFE {
+        return crate::decimal::digits(digits);
+    }
     digits.iter().try_fold(0_i64, |value, byte| match byte {
         b'0'..=b'9' => value.checked_mul(10)?.checked_add(i64::from(byte - b'0')),
         _ => None,

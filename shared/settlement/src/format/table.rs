@@ -1,5 +1,6 @@
 //! CSV with a header: columns by name, values by row, and the place of everything.
 
+use std::cell::Cell;
 use std::io::{BufRead, Seek};
 
 use holdfast_domain::Timestamp;
@@ -27,6 +28,8 @@ pub(super) struct Table<R> {
     pub(super) rows: u64,
     /// The currencies that the file has, by the code as it writes them.
     seen: Vec<([u8; 3], Currency)>,
+    /// The day that the last time was of.
+    day: Cell<clock::Day>,
 }
 
 impl<R: BufRead> Table<R> {
@@ -44,7 +47,7 @@ impl<R: BufRead> Table<R> {
     /// A file whose rows may have any number of fields, and whose header comes later.
     pub(super) fn sectioned(file: &str, from: R, delimiter: u8, flexible: bool) -> Self {
         let row = Rows::new(from, delimiter, flexible);
-        Self { file: file.to_owned(), row, header: Vec::new(), rows: 0, seen: Vec::new() }
+        Self { file: file.to_owned(), row, header: Vec::new(), rows: 0, seen: Vec::new(), day: Cell::default() }
     }
 
     /// Takes the present row as the header, without its first `skipped` fields; their places are kept.
@@ -118,7 +121,7 @@ impl<R: BufRead> Table<R> {
     /// A value's bytes.
     #[inline]
     pub(super) fn bytes(&self, column: &Column) -> &[u8] {
-        self.field(column.at).as_bytes()
+        self.row.bytes(column.at).unwrap_or_default().trim_ascii()
     }
 
     /// The field at a place, whatever the header says.
@@ -179,14 +182,17 @@ impl<R: BufRead> Table<R> {
     /// A time; an empty value is none.
     #[inline]
     pub(super) fn time(&self, column: &Column, east: i64) -> Result<Option<Timestamp>, FormatError> {
-        let value = self.text(column);
+        let value = self.row.bytes(column.at).unwrap_or_default().trim_ascii();
         if value.is_empty() {
             return Ok(None);
         }
-        clock::instant(value, east).map(Some).ok_or_else(|| {
+        let mut day = self.day.get();
+        let at = clock::instant_of(value, east, &mut day);
+        self.day.set(day);
+        at.map(Some).ok_or_else(|| {
             self.fault(Fault::Time {
                 column: column.name.clone(),
-                found: excerpt(value.as_bytes()),
+                found: excerpt(self.bytes(column)),
                 expected: "YYYY-MM-DD HH:MM:SS with or without an offset",
             })
         })

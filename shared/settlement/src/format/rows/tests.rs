@@ -4,7 +4,13 @@ use super::*;
 
 /// Every row with its fields and its place, as this reader has them.
 fn ours(text: &[u8]) -> Result<Vec<(u64, Vec<String>)>, String> {
+    in_blocks(text, BLOCK)
+}
+
+/// The same, where blocks end anywhere.
+fn in_blocks(text: &[u8], bytes: usize) -> Result<Vec<(u64, Vec<String>)>, String> {
     let mut rows = Rows::new(text, b',', true);
+    (rows.block_size, rows.block_sizes) = (bytes, bytes);
     let mut read = Vec::new();
     while rows.step().map_err(|error| format!("{error:?}"))? {
         read.push((rows.place().byte, rows.fields().map(str::to_owned).collect()));
@@ -72,6 +78,41 @@ fn a_field_that_is_not_text_is_named() {
     }
 }
 #[test]
+fn a_field_that_is_not_text_is_named_wherever_its_block_ends() {
+    for bytes in 1..20 {
+        for (text, fine, field) in [
+            (&b"a,b\nc,\xc3"[..], 1, 1),
+            (&b"a,b\nc,\xff,d\ne,f\n"[..], 1, 1),
+            (&b"\"a\nb\",c\nd,\"e\n\xff\"\n"[..], 1, 1),
+            (&b"a\r\xe9,b\n"[..], 1, 0),
+        ] {
+            let mut rows = Rows::new(text, b',', true);
+            (rows.block_size, rows.block_sizes) = (bytes, bytes);
+            for _ in 0..fine {
+                assert!(rows.step().unwrap(), "{text:?} in blocks of {bytes}");
+            }
+            assert!(matches!(rows.step(), Err(RowError::NotUtf8(at)) if at == field), "{text:?} in blocks of {bytes}");
+        }
+    }
+}
+/// A file that cannot be read on is no shorter file.
+#[test]
+fn an_error_of_the_file_ends_the_reading() {
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("gone"))
+        }
+    }
+    for begun in ["a,b\nc,d", "a,b\n\"c", "a,b\nc,d\r"] {
+        let from = io::BufReader::new(io::Read::chain(begun.as_bytes(), Broken));
+        let mut rows = Rows::new(from, b',', true);
+        (rows.block_size, rows.block_sizes) = (4, 4);
+        assert!(rows.step().unwrap());
+        assert!(matches!(rows.step(), Err(RowError::Io(_))), "{begun:?}");
+    }
+}
+#[test]
 fn rows_of_one_file_have_one_number_of_fields() {
     let mut rows = Rows::new(&b"a,b\nc,d\ne\n"[..], b',', false);
     assert!(rows.step().unwrap() && rows.step().unwrap());
@@ -82,6 +123,19 @@ proptest! {
     /// Whatever stands in a file, it is read as the `csv` crate reads it.
     #[test]
     fn every_file_is_read_as_the_csv_crate_reads_it(text in "[a,\"\r\n é-]{0,60}") {
+        let read = ours(text.as_bytes()).map(|rows| rows.into_iter().map(|(_, row)| row).collect::<Vec<_>>());
+        prop_assert_eq!(read, theirs(text.as_bytes()));
+    }
+
+    /// Where a block ends is seen in nothing: not inside of a letter, a quote or a line's end.
+    #[test]
+    fn a_file_is_read_the_same_in_blocks_of_any_size(text in "[a,\"\r\n é-]{0,60}", bytes in 1_usize..40) {
+        prop_assert_eq!(in_blocks(text.as_bytes(), bytes), ours(text.as_bytes()));
+    }
+
+    /// Quotes around whole fields, of rows that are longer than the 64 bytes that are split at once.
+    #[test]
+    fn every_quoted_file_is_read_as_the_csv_crate_reads_it(text in "((\"[a,é]{0,9}\"|[a é]{0,70}),){0,4}[a\"]{0,9}(\r?\n)?") {
         let read = ours(text.as_bytes()).map(|rows| rows.into_iter().map(|(_, row)| row).collect::<Vec<_>>());
         prop_assert_eq!(read, theirs(text.as_bytes()));
     }
