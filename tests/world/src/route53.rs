@@ -49,7 +49,7 @@ pub(crate) struct Route53 {
     /// Regions whose switch is thrown.
     thrown: BTreeSet<Region>,
     /// The weight of each Region's record; latency records where there is none.
-    weights: BTreeMap<Region, u64>,
+    pub(crate) weights: BTreeMap<Region, u64>,
 }
 
 impl Route53 {

@@ -1,4 +1,5 @@
-//! The control plane of Route 53, which is in us-east-1 alone: `ListResourceRecordSets` and `GetHealthCheck`, in REST-XML.
+//! The control plane of Route 53, which is in us-east-1 alone: `ListResourceRecordSets`, `ChangeResourceRecordSets` of weights
+//! and `GetHealthCheck`, in REST-XML.
 //!
 //! `World::show` sets, in us-east-1: `record <set identifier>` with `name`, `ttl` (absent: an alias), `check`; and
 //! `check <id>` with `type`, `host`, `path`, `interval`, `threshold`, `inverted`, `children`.
@@ -17,6 +18,9 @@ const NAMESPACE: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
 pub(crate) fn operation(request: &http::Request<Bytes>) -> &'static str {
     let path = request.uri().path();
     match () {
+        () if path.trim_end_matches('/').ends_with("/rrset") && request.method() == http::Method::POST => {
+            "ChangeResourceRecordSets"
+        }
         () if path.ends_with("/rrset") => "ListResourceRecordSets",
         () if path.contains("/healthcheck/") => "GetHealthCheck",
         () => "?",
@@ -24,6 +28,9 @@ pub(crate) fn operation(request: &http::Request<Bytes>) -> &'static str {
 }
 
 pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+    if operation(request) == "ChangeResourceRecordSets" {
+        return change(world, request);
+    }
     let state = world.state();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     match operation(request) {
@@ -36,9 +43,14 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
                 };
                 let check = record["check"].as_str().map(|id| format!("<HealthCheckId>{id}</HealthCheckId>"));
                 let set = name.trim_start_matches("record ");
+                let weight = Region::named(set).and_then(|region| state.route53.weights.get(&region));
+                let policy = match weight {
+                    Some(weight) => format!("<Weight>{weight}</Weight>"),
+                    None => format!("<Region>{set}</Region>"),
+                };
                 let _ = write!(
                     sets,
-                    "<ResourceRecordSet><Name>{}.</Name><Type>A</Type><SetIdentifier>{set}</SetIdentifier><Region>{set}</Region>{answer}{}</ResourceRecordSet>",
+                    "<ResourceRecordSet><Name>{}.</Name><Type>A</Type><SetIdentifier>{set}</SetIdentifier>{policy}{answer}{}</ResourceRecordSet>",
                     text(&record["name"]),
                     check.unwrap_or_default()
                 );
@@ -81,6 +93,30 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
         }
         _ => query_error(400, "InvalidInput", "this world's Route 53 shows record sets and health checks"),
     }
+}
+
+/// Weights that all records of the batch have after it, or none.
+fn change(world: &World, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+    let body = String::from_utf8_lossy(request.body()).into_owned();
+    let within = |text: &str, name: &str| -> Option<String> {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
+    };
+    let mut weights = std::collections::BTreeMap::new();
+    for change in body.split("<Change>").skip(1) {
+        let set = within(change, "SetIdentifier").and_then(|set| Region::named(&set));
+        let weight = within(change, "Weight").and_then(|weight| weight.parse::<u64>().ok()).filter(|it| *it <= 255);
+        match (set, weight, within(change, "Action").as_deref()) {
+            (Some(region), Some(weight), Some("UPSERT")) => weights.insert(region, weight),
+            _ => return query_error(400, "InvalidChangeBatch", "this world changes weights, by UPSERT"),
+        };
+    }
+    let said: Vec<String> = weights.iter().map(|(region, weight)| format!("{region} {weight}")).collect();
+    world.record("route53", format!("has the weights {}", said.join(", ")));
+    world.weigh(weights);
+    xml(format!(
+        r#"<ChangeResourceRecordSetsResponse xmlns="{NAMESPACE}"><ChangeInfo><Id>/change/C1</Id><Status>PENDING</Status><SubmittedAt>2026-11-24T14:08:00Z</SubmittedAt></ChangeInfo></ChangeResourceRecordSetsResponse>"#
+    ))
 }
 
 fn xml(body: String) -> http::Response<Bytes> {

@@ -10,7 +10,7 @@ use holdfast_world::aurora::{LedgerRow, Statement, set_lag, through_writer_endpo
 use holdfast_world::{Region, World};
 use serde_json::json;
 
-use super::traffic::{ask_shift, both_are_ready, with_traffic};
+use super::traffic::{ask_shift, both_are_compared, with_traffic};
 use super::{OUTAGE_AT, Scenario, asked_of, at, ledger, mode};
 use crate::deployment::{Deployment, Setup};
 use crate::expect;
@@ -37,7 +37,7 @@ pub(super) const FAILBACK_CLEAN: Scenario = Scenario {
         );
         ledger::a_later_file_lands(deployment, seconds(1110));
         put_in_order_and_ask_for_failback(deployment);
-        both_are_ready(deployment, seconds(1490));
+        both_are_compared(deployment, seconds(1490));
         let restore = json!({"action": "restore", "region": "eu-west-1", "by": "ada"});
         ask_shift(deployment, TRAFFIC_BACK_AT, Region::LONDON, restore);
     },
@@ -79,7 +79,8 @@ fn until_dublin_is_rebuilt(deployment: &Deployment) {
     at(deployment, OUTAGE_AT - seconds(10), |world| set_lag(world, seconds(3)));
     at(deployment, OUTAGE_AT, |world| world.go_dark(Region::DUBLIN));
     ledger::the_clearing_file_lands(deployment, OUTAGE_AT + seconds(240));
-    both_are_ready(deployment, seconds(390));
+    // Readiness is what was known before: nothing can be compared with a Region that is dark.
+    both_are_compared(deployment, seconds(60));
     let evacuate = json!({"action": "evacuate", "region": "eu-west-1", "by": "ada", "comment": "until it is rebuilt"});
     ask_shift(deployment, seconds(400), Region::LONDON, evacuate);
     let lag = deployment.lag;

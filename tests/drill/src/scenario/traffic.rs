@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use holdfast_aws::coordination::Coordination;
-use holdfast_domain::readiness::{Capacity, ReadinessRecord};
-use holdfast_world::{Caller, Region, World};
+use holdfast_world::Region;
 use serde_json::json;
 
 use super::{OUTAGE_AT, Scenario, approve, asked_of, at};
-use crate::deployment::{Deployment, Setup, example_config};
+use crate::deployment::{Deployment, Setup};
 use crate::expect;
 
 pub(super) const EVACUATE_BY_SWITCH: Scenario = Scenario {
@@ -18,7 +16,7 @@ pub(super) const EVACUATE_BY_SWITCH: Scenario = Scenario {
     outage: false,
     setup: with_traffic,
     script: |deployment| {
-        both_are_ready(deployment, OUTAGE_AT);
+        both_are_compared(deployment, OUTAGE_AT);
         let evacuate = json!({"action": "evacuate", "region": "eu-west-1", "by": "ada", "comment": "a bad deploy"});
         ask_shift(deployment, OUTAGE_AT + READY, Region::LONDON, evacuate);
         let restore = json!({"action": "restore", "region": "eu-west-1", "by": "ada", "comment": "rolled back"});
@@ -34,7 +32,7 @@ pub(super) const REFUSE_LAST_REGION: Scenario = Scenario {
     outage: false,
     setup: with_traffic,
     script: |deployment| {
-        both_are_ready(deployment, OUTAGE_AT);
+        both_are_compared(deployment, OUTAGE_AT);
         let first = json!({"action": "evacuate", "region": "eu-west-2", "by": "ada"});
         ask_shift(deployment, OUTAGE_AT + READY, Region::DUBLIN, first);
         let last = json!({"action": "evacuate", "region": "eu-west-1", "by": "grace"});
@@ -70,26 +68,11 @@ pub(super) fn ask_shift(deployment: &Deployment, when: Duration, region: Region,
     });
 }
 
-/// Both Regions are judged able to carry everything.
-pub(super) fn both_are_ready(deployment: &Deployment, when: Duration) {
+/// Both Regions are compared, as they are every hour.
+pub(super) fn both_are_compared(deployment: &Deployment, when: Duration) {
     at(deployment, when, |world| {
         let world = world.clone();
-        tokio::spawn(async move {
-            for region in ["eu-west-1", "eu-west-2"] {
-                judge_ready(&world, region).await;
-            }
-        });
+        let check = json!({"action": "check"});
+        tokio::spawn(async move { asked_of(&world, Region::LONDON, check_readiness::FUNCTION, &check).await });
     });
-}
-
-async fn judge_ready(world: &World, region: &str) {
-    let caller = Caller { name: "check-readiness".into(), region: Region::LONDON, invocation: None };
-    let table = Coordination::new(&world.sdk(caller), &example_config().topology);
-    let Ok(region) = holdfast_domain::Region::new(region) else { return };
-    let before = table.readiness(&region).await.ok().flatten();
-    let version = before.map_or(1, |before| before.version + 1);
-    let record = ReadinessRecord { region, checked_at: world.now(), capacity: Capacity::Ready, version };
-    if let Err(error) = table.save_readiness(&record).await {
-        world.record("check-readiness", format!("could not remember what it found: {error}"));
-    }
 }
