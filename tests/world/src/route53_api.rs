@@ -76,10 +76,10 @@ pub(crate) fn handle(world: &World, at: Region, request: &http::Request<Bytes>) 
                 ("threshold", "FailureThreshold"),
                 ("inverted", "Inverted"),
             ] {
-                match &check[field] {
-                    Value::Null => {}
-                    Value::String(value) => drop(write!(fields, "<{element}>{value}</{element}>")),
-                    other => drop(write!(fields, "<{element}>{other}</{element}>")),
+                let value = &check[field];
+                if !value.is_null() {
+                    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    let _ = write!(fields, "<{element}>{text}</{element}>");
                 }
             }
             if let Some(children) = check["children"].as_array() {
