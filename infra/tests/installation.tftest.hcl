@@ -62,7 +62,7 @@ run "both_data_regions_are_alike" {
     error_message = "Time-outs, memory, concurrency, environment, code, alarms, queues and rules of the two data Regions differ."
   }
   assert {
-    condition     = length(output.regions.first) == 7 && length(output.regions.witness) == 2
+    condition     = length(output.regions.first) == 8 && length(output.regions.witness) == 2
     error_message = "A function is missing in an output; add it there, too."
   }
   assert {

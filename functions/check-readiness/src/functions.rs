@@ -10,13 +10,14 @@ use crate::service::quota;
 use crate::side::{Reads, Side, observed};
 
 /// Every function of a data Region.
-const FUNCTIONS: [&str; 7] = [
+const FUNCTIONS: [&str; 8] = [
     "check-readiness",
     "observe-region",
     "page-humans",
     "promote-aurora",
     "reconcile-ledger",
     "reconcile-receipts",
+    "shift-traffic",
     "verify-replication",
 ];
 /// What alarms, events and schedules start.
