@@ -137,7 +137,7 @@ pub(crate) async fn secure_and_rebuild(stage: &mut Stage) -> Result<(), LiveErro
     stage.say(format!("salvage: {} of {} payments in the snapshot are in it alone", salvaged.len(), kept.len()));
     stage.holds(differing.is_empty(), format!("in both ledgers with other values: {differing:?}"));
     stage.salvaged = Some(salvaged);
-    snapshot.stop()?;
+    let snapshot = blocking(move || snapshot.stop().map(|()| snapshot)).await?;
     stage.parts.snapshot = Some(snapshot);
 
     // pg_rewind reads the new history from the last checkpoint of the new primary.

@@ -131,7 +131,7 @@ pub const LIVE: &[Live] = &[
         about: "Dublin is killed, comes back, is rebuilt, and a person moves the writer back to it: refused until it is safe, nothing lost",
         like: "dublin-returns",
         fault: Fault::FailbackClean,
-        watched: Duration::from_secs(200),
+        watched: Duration::from_secs(240),
         expect: Expect::Own(expect::there_and_back),
     },
 ];
