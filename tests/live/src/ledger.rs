@@ -69,6 +69,31 @@ pub async fn lag_ms(primary: &Client) -> Result<Option<i64>, tokio_postgres::Err
     primary.query_one(ask, &[]).await?.try_get(0)
 }
 
+/// The payments that a server has booked since an instant, and when, in milliseconds of its own clock.
+pub async fn booked_since(directory: &Path, since_ms: i64) -> Result<BTreeMap<String, i64>, tokio_postgres::Error> {
+    let ask = "SELECT attempt_key, floor(extract(epoch FROM booked_at) * 1000)::bigint FROM bookings \
+               WHERE booked_at > 'epoch'::timestamptz + $1::bigint * interval '1 millisecond'";
+    let rows = connect(directory).await?.query(ask, &[&since_ms]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Whether a server follows another one.
+pub async fn in_recovery(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    client.query_one("SELECT pg_is_in_recovery()", &[]).await?.try_get(0)
+}
+
+/// Whether a standby has replayed the log up to a position.
+pub async fn has_replayed(standby: &Client, position: &str) -> Result<bool, tokio_postgres::Error> {
+    let ask = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::text::pg_lsn, false)";
+    standby.query_one(ask, &[&position]).await?.try_get(0)
+}
+
+/// Whether it has also replayed what stands there.
+pub async fn has_replayed_beyond(standby: &Client, position: &str) -> Result<bool, tokio_postgres::Error> {
+    let ask = "SELECT coalesce(pg_last_wal_replay_lsn() > $1::text::pg_lsn, false)";
+    standby.query_one(ask, &[&position]).await?.try_get(0)
+}
+
 /// A connection to the writer that is made again whenever it does not answer.
 #[derive(Clone, Debug)]
 pub struct Writer {

@@ -74,6 +74,15 @@ impl Server {
     }
 }
 
+/// Sends a signal to processes; one that has just ended by itself is no failure.
+pub fn signal(signal: &str, processes: &[u32]) -> io::Result<()> {
+    if processes.is_empty() {
+        return Ok(());
+    }
+    let processes = processes.iter().map(ToString::to_string);
+    Command::new("kill").arg(signal).args(processes).stderr(Stdio::null()).status().map(drop)
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use holdfast_world::{Region, World};
@@ -33,6 +34,8 @@ pub struct Relay {
     pub target: Target,
     /// One way between two Regions; within one there is none to speak of.
     pub one_way: Duration,
+    /// Nothing passes while this is set, whatever the network does.
+    pub held: Arc<AtomicBool>,
 }
 
 impl Relay {
@@ -53,7 +56,9 @@ impl Relay {
 
     async fn connect(self, client: UnixStream) {
         let (to, directory) = (self.target)();
+        // There and back: a connection that nobody confirms is none.
         self.passes(self.from, to).await;
+        self.passes(to, self.from).await;
         // A server that is not there refuses; one in the dark would not even do that.
         let Ok(server) = UnixStream::connect(directory.join(SOCKET)).await else { return };
         let (from_client, to_client) = client.into_split();
@@ -66,7 +71,7 @@ impl Relay {
 
     /// Waits while packets of this direction are lost.
     async fn passes(&self, from: Region, to: Region) {
-        while !self.world.state().network.path_up(from, to) {
+        while self.held.load(Ordering::Relaxed) || !self.world.state().network.path_up(from, to) {
             tokio::time::sleep(LOOK).await;
         }
     }

@@ -54,7 +54,8 @@ async fn echo(world: &World, scratch: &Scratch) -> UnixStream {
     });
     let server = scratch.0.join("server");
     let target = Arc::new(move || (Region::DUBLIN, server.clone()));
-    let relay = Relay { world: world.clone(), from: Region::LONDON, target, one_way: ONE_WAY };
+    let held = Arc::default();
+    let relay = Relay { world: world.clone(), from: Region::LONDON, target, one_way: ONE_WAY, held };
     relay.listen(&scratch.0.join("relay")).unwrap();
     UnixStream::connect(scratch.0.join("relay/.s.PGSQL.5432")).await.unwrap()
 }

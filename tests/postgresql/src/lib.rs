@@ -77,19 +77,79 @@ impl Server {
 
     /// Ends the server at once, as an outage does. Its data stay.
     pub fn kill(&self) -> Result<(), ServerError> {
-        self.run("pg_ctl", &["stop", "--mode=immediate", "--wait"])
+        self.run("pg_ctl", &["stop", "--mode=immediate", "--wait", "--timeout=10"])
+    }
+
+    /// Ends the server in order: its sessions are cut off, and a standby that is connected is sent everything first.
+    pub fn stop(&self) -> Result<(), ServerError> {
+        self.run("pg_ctl", &["stop", "--mode=fast", "--wait", "--timeout=30"])
+    }
+
+    /// Where the log of a server that was stopped in order ends: its last checkpoint.
+    pub fn end_of_log(&self) -> Result<String, ServerError> {
+        self.run("pg_controldata", &[])?;
+        let file = self.home.join("pg_controldata.out");
+        let said = fs::read_to_string(&file)
+            .map_err(|why| ServerError::System { what: format!("{} cannot be read", file.display()), why })?;
+        let found = said.lines().find_map(|line| line.strip_prefix("Latest checkpoint location:"));
+        found.map(|position| position.trim().to_owned()).ok_or_else(|| ServerError::Failed {
+            program: "pg_controldata".into(),
+            said: "it names no checkpoint".into(),
+        })
+    }
+
+    /// Starts a server on a copy of this one's data, as a snapshot is restored. This one must be stopped.
+    pub fn restored(&self) -> Result<Self, ServerError> {
+        let copy = Self::at_home()?;
+        let (from, to) = (self.data().join(".").display().to_string(), copy.data().display().to_string());
+        copy.command("cp", Path::new("cp"), &["--archive", &from, &to])?;
+        copy.up()?;
+        Ok(copy)
+    }
+
+    /// Takes back what this stopped server alone has written, so that it can follow another one, which is reached
+    /// through the socket in a directory; it comes up as that one's standby.
+    pub fn rewind(&self, to: &Path) -> Result<(), ServerError> {
+        let source = format!("host={} port={PORT} user={USER} dbname={DATABASE}", to.display());
+        self.run_on("pg_rewind", "--target-pgdata", &["--source-server", &source, "--write-recovery-conf", "--no-sync"])
+    }
+
+    /// Has a server that was stopped in order come up as a standby of whatever its settings name.
+    pub fn follow(&self) -> Result<(), ServerError> {
+        let signal = self.data().join("standby.signal");
+        fs::write(&signal, "")
+            .map_err(|why| ServerError::System { what: format!("{} cannot be written", signal.display()), why })?;
+        if is_root() {
+            self.command("chown", Path::new("chown"), &["postgres", &signal.display().to_string()])?;
+        }
+        Ok(())
+    }
+
+    /// Every process of the server, the first one first; none when it does not run.
+    #[must_use]
+    pub fn processes(&self) -> Vec<String> {
+        let Some(first) = self.postmaster() else { return Vec::new() };
+        let others = children(&first);
+        std::iter::once(first).chain(others).collect()
+    }
+
+    /// Stops every process of the server where it is (`SIGSTOP`): it says nothing, and knows of no time passing.
+    pub fn freeze(&self) -> Result<(), ServerError> {
+        // Nothing is started any more once the first process stands still.
+        let first: Vec<String> = self.postmaster().into_iter().collect();
+        self.signal("-STOP", &first)?;
+        self.signal("-STOP", &self.processes())
+    }
+
+    /// Lets it go on (`SIGCONT`).
+    pub fn thaw(&self) -> Result<(), ServerError> {
+        self.signal("-CONT", &self.processes())
     }
 
     /// Ends the server and all of its processes with `SIGKILL`, as a Region that is lost does: nothing is flushed or said.
     pub fn crash(&self) -> Result<(), ServerError> {
-        let file = self.home.join("data/postmaster.pid");
-        let unread = |why| ServerError::System { what: format!("{} cannot be read", file.display()), why };
-        let text = fs::read_to_string(&file).map_err(unread)?;
-        let id = text.lines().next().unwrap_or_default();
-        let mut all = vec![id.to_owned()];
-        all.extend(children(id));
-        let arguments: Vec<&str> = std::iter::once("-KILL").chain(all.iter().map(String::as_str)).collect();
-        self.command("kill", Path::new("kill"), &arguments)?;
+        let all = self.processes();
+        self.signal("-KILL", &all)?;
         for id in &all {
             // A signal that is sent is not one that has arrived.
             let gone = format!("--pid={id}");
@@ -108,8 +168,9 @@ impl Server {
     pub fn up(&self) -> Result<(), ServerError> {
         let socket = self.socket();
         let settings = format!(
-            "-c listen_addresses= -c unix_socket_directories={socket} -c port={PORT} -c fsync=off -c full_page_writes=off \
-             -c shared_buffers=32MB -c max_connections=50 -c wal_receiver_status_interval=1"
+            "-c listen_addresses= -c unix_socket_directories={socket} -c port={PORT} -c fsync=off \
+             -c shared_buffers=32MB -c max_connections=50 -c wal_receiver_status_interval=1 -c wal_retrieve_retry_interval=500ms \
+             -c wal_log_hints=on -c wal_keep_size=512MB -c dynamic_shared_memory_type=mmap"
         );
         let log = self.home.join("log").display().to_string();
         self.run("pg_ctl", &["start", "--wait", "--silent", "--log", &log, "--options", &settings])
@@ -144,10 +205,44 @@ impl Server {
         Ok(server)
     }
 
+    /// The first process, if it runs and is this server's: a number may have gone to somebody else meanwhile.
+    fn postmaster(&self) -> Option<String> {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
+        let id = file.lines().next()?.trim().to_owned();
+        let started_with = fs::read_to_string(format!("/proc/{id}/cmdline")).ok()?;
+        started_with.contains(&self.data().display().to_string()).then_some(id)
+    }
+
+    fn signal(&self, signal: &str, processes: &[String]) -> Result<(), ServerError> {
+        if processes.is_empty() {
+            return Ok(());
+        }
+        let arguments: Vec<&str> = std::iter::once(signal).chain(processes.iter().map(String::as_str)).collect();
+        // One that has just ended by itself is no failure.
+        match self.command("kill", Path::new("kill"), &arguments) {
+            Err(ServerError::Failed { .. }) if self.postmaster().is_some() || signal == "-KILL" => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// What a server that died without a word left in the machine's memory. The one that starts again clears it up itself.
+    fn clear_memory(&self) {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        // The seventh line: its key, and its id.
+        if let Some(id) = file.lines().nth(6).and_then(|line| line.split_whitespace().nth(1)) {
+            let _ = self.command("ipcrm", Path::new("ipcrm"), &["--shmem-id", id]);
+        }
+    }
+
     fn run(&self, program: &str, arguments: &[&str]) -> Result<(), ServerError> {
+        self.run_on(program, "-D", arguments)
+    }
+
+    /// Runs a program of PostgreSQL on the data, which it is told of in its own way.
+    fn run_on(&self, program: &str, data_is: &str, arguments: &[&str]) -> Result<(), ServerError> {
         let path = self.bin.join(program).display().to_string();
         let data = self.home.join("data").display().to_string();
-        let with_data = [&[path.as_str(), "-D", &data], arguments].concat();
+        let with_data = [&[path.as_str(), data_is, &data], arguments].concat();
         if is_root() {
             // setpriv drops root and stays in the foreground.
             let dropped = ["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"];
@@ -184,8 +279,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have been killed already; nothing more can be done about either.
-        let _ = self.kill();
+        // It may have been killed already, or stand still; nothing more can be done about what fails here.
+        if self.postmaster().is_some() {
+            let _ = self.thaw();
+            if self.kill().is_err() {
+                let _ = self.crash();
+            }
+        }
+        self.clear_memory();
         let _ = fs::remove_dir_all(&self.home);
     }
 }
@@ -198,8 +299,9 @@ fn children(of: &str) -> Vec<String> {
 
 /// Where the programs are, the newest of Debian's versions before an older one.
 fn programs() -> Option<PathBuf> {
-    let has_all =
-        |folder: &PathBuf| ["initdb", "pg_ctl", "pg_basebackup"].iter().all(|program| folder.join(program).is_file());
+    let has_all = |folder: &PathBuf| {
+        ["initdb", "pg_ctl", "pg_basebackup", "pg_rewind"].iter().all(|program| folder.join(program).is_file())
+    };
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut debian: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.filter_map(Result::ok).map(|version| version.path().join("bin")).collect())

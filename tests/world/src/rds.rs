@@ -1,9 +1,6 @@
 //! The RDS control plane of an Aurora global database with two clusters (AUG disaster recovery page, to the letter).
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,11 +12,13 @@ use crate::service::{query_error, respond};
 use crate::world::{ACCOUNT, World};
 
 mod parameters;
+mod real;
 mod snapshots;
 pub mod standby;
 mod xml;
 
 pub use parameters::{remove_instances, set_engine_version};
+pub use real::{Move, Promoter, Promotion, promote_with, rebuilt, secured};
 
 /// What a global cluster starts from.
 #[derive(Clone, Debug)]
@@ -61,6 +60,8 @@ pub(crate) struct Global {
     pub(crate) held_since: Option<Duration>,
     /// How long after a call was accepted descriptions still show what was before.
     shows_late: Duration,
+    /// How long a snapshot takes to be copied.
+    copying: Duration,
     snapshots: Vec<snapshots::Snapshot>,
     accepted: Vec<Accepted>,
     pub(crate) bookings: Vec<(Duration, Region, String)>,
@@ -168,6 +169,7 @@ pub fn create_global_cluster(world: &World, config: &GlobalClusterConfig) {
         lag: config.lag,
         held_since: None,
         shows_late: Duration::ZERO,
+        copying: Duration::from_secs(90),
         snapshots: Vec::new(),
         accepted: Vec::new(),
         bookings: Vec::new(),
@@ -178,25 +180,6 @@ pub fn create_global_cluster(world: &World, config: &GlobalClusterConfig) {
         pairing: standby::Pairing::GlobalDatabase,
     });
     world.start_replication_metrics();
-}
-
-/// Promotes the database of a Region that is not simulated.
-#[derive(Clone)]
-pub struct Promoter(pub Arc<dyn Fn(Region) -> Promotion + Send + Sync>);
-/// A promotion under way.
-pub type Promotion = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-impl std::fmt::Debug for Promoter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Promoter")
-    }
-}
-
-/// Has a failover promote a real database too: it is done when both that and AWS's own time are over.
-pub fn promote_with(world: &World, promoter: Promoter) {
-    if let Some(global) = world.state().rds.global.as_mut() {
-        global.promoter = Some(promoter);
-    }
 }
 
 /// Every operation that RDS took on.
@@ -381,13 +364,7 @@ impl World {
         };
         match promoter {
             None => self.after(promotion, move |world| world.finish_promotion(from, to, "RDS-EVENT-0238")),
-            Some(Promoter(promoter)) => {
-                let world = self.clone();
-                tokio::spawn(async move {
-                    tokio::join!(tokio::time::sleep(promotion), promoter(to));
-                    world.finish_promotion(from, to, "RDS-EVENT-0238");
-                });
-            }
+            Some(promoter) => self.promote_really(promoter, promotion, Move { from, to, lossless: false }),
         }
     }
 
@@ -407,12 +384,15 @@ impl World {
                     if let Some(old) = global.member_mut(from) {
                         old.writes_blocked = true;
                     }
-                    Some(global.promotion)
+                    Some((global.promotion, global.promoter.clone()))
                 }
             };
             match promotion {
+                Some((promotion, Some(promoter))) => {
+                    world.promote_really(promoter, promotion, Move { from, to, lossless: true });
+                }
                 // All that was committed is replicated before the roles change.
-                Some(promotion) => world.after(promotion, move |world| {
+                Some((promotion, None)) => world.after(promotion, move |world| {
                     world.replicate_everything();
                     if world.is_in_sync(from, to) {
                         world.finish_promotion(from, to, "RDS-EVENT-0185");
@@ -498,31 +478,40 @@ impl World {
             }
             (old.region, old.identifier.clone())
         };
-        if let Some(member) = self.state().rds.global.as_mut().and_then(|global| global.member_mut(old)) {
-            member.writes_blocked = true;
+        let is_real = self.state().rds.global.as_mut().is_some_and(|global| {
+            global.member_mut(old).into_iter().for_each(|member| member.writes_blocked = true);
+            global.promoter.is_some()
+        });
+        if is_real {
+            return;
         }
         self.after(Duration::from_secs(60), move |world| {
-            if world.state().network.is_dark(old) {
+            if world.state().network.is_dark(old) || !world.has_snapshot(old, cluster) {
                 return;
             }
-            let id = format!("rds:unplanned-global-failover-{cluster}-2026-11-24-14-40-00");
-            let mut state = world.state();
-            let Some(global) = state.rds.global.as_mut() else { return };
-            if global.snapshots.iter().any(|snapshot| snapshot.id == id) {
-                return;
-            }
-            let taken_at = world.elapsed();
-            global.snapshots.push(snapshots::Snapshot {
-                region: old,
-                id: id.clone(),
-                cluster,
-                status: "available",
-                taken_at,
-            });
-            drop(state);
-            world.record("rds", format!("has a snapshot of the old volume: {id}"));
             world.after(Duration::from_secs(180), move |world| world.rejoin(old));
         });
+    }
+
+    /// Lists Aurora's own snapshot of an old volume. Whether it is new.
+    fn has_snapshot(&self, old: Region, cluster: String) -> bool {
+        let id = format!("rds:unplanned-global-failover-{cluster}-2026-11-24-14-40-00");
+        let taken_at = self.elapsed();
+        let mut state = self.state();
+        let Some(global) = state.rds.global.as_mut() else { return false };
+        if global.snapshots.iter().any(|snapshot| snapshot.id == id) {
+            return false;
+        }
+        global.snapshots.push(snapshots::Snapshot {
+            region: old,
+            id: id.clone(),
+            cluster,
+            status: "available",
+            taken_at,
+        });
+        drop(state);
+        self.record("rds", format!("has a snapshot of the old volume: {id}"));
+        true
     }
 
     fn rejoin(&self, old: Region) {

@@ -77,6 +77,12 @@ enum Refusal {
     Unavailable(&'static str),
 }
 
+/// The right to write to one server, under one epoch.
+struct Grant {
+    link: Link,
+    epoch: u64,
+}
+
 /// What the card network said, and where an acknowledgement is to be looked for.
 struct Charged {
     reference: String,
@@ -108,7 +114,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::io::stdout().flush()?;
     wire::serve(listener, move |request| {
         let service = service.clone();
-        async move { service.answer(request).await }
+        // What has begun goes on to its end, whether or not its client still waits, as in most servers.
+        async move {
+            let answered = tokio::spawn(async move { service.answer(request).await }).await;
+            answered.unwrap_or_else(|error| answer(500, &json!({"error": error.to_string()})))
+        }
     })
     .await;
     Ok(())
@@ -153,17 +163,24 @@ impl Service {
     }
 
     /// The database that this Region may write to now: connected, taking writes, and the one that the epoch names.
-    fn database(&self) -> Result<Link, &'static str> {
+    fn database(&self) -> Result<Grant, &'static str> {
         let link = self.writer.link().ok_or("no database takes writes")?;
         let held = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let fresh = held.read_at.is_some_and(|read| now < read + held.length);
         let named = self.servers.get(&link.server) == Some(&held.writer);
         match (fresh && named, held.writable_from.is_none_or(|from| now >= from)) {
-            (true, true) => Ok(link),
+            (true, true) => Ok(Grant { link, epoch: held.epoch }),
             (true, false) => Err("the old writer's lease may still run"),
             (false, _) => Err("the writer lease has run out"),
         }
+    }
+
+    /// Whether what was granted then is still so: the lease has not run out since, and the writer has not moved.
+    fn still(&self, granted: u64) -> Result<(), &'static str> {
+        let held = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = held.read_at.is_some_and(|read| Instant::now() < read + held.length);
+        if fresh && held.epoch == granted { Ok(()) } else { Err("the writer lease ran out on the way") }
     }
 
     async fn pay(&self, body: &Bytes) -> Result<String, Refusal> {
@@ -183,7 +200,9 @@ impl Service {
             Some(outcome) => self.store(&payment, outcome).await?,
             None => self.charge(&payment).await?,
         };
-        self.book(&payment, &outcome.reference).await?;
+        let epoch = self.book(&payment, &outcome.reference).await?;
+        // A process that stood still meanwhile has committed into a ledger that nobody reads any more.
+        self.still(epoch).map_err(Refusal::Unavailable)?;
         self.acknowledge(&payment, &outcome).await?;
         self.store_receipt(&payment, &outcome.reference).await;
         Ok(outcome.reference)
@@ -254,15 +273,15 @@ impl Service {
         Ok(outcome)
     }
 
-    /// Books the payment where the epoch says, and only while this Region may: the check is made last.
-    async fn book(&self, payment: &PaymentRequest, reference: &str) -> Result<(), Refusal> {
-        let link = self.database().map_err(Refusal::Unavailable)?;
+    /// Books the payment where the epoch says, and only while this Region may: the check is made last. Under which epoch it was.
+    async fn book(&self, payment: &PaymentRequest, reference: &str) -> Result<u64, Refusal> {
+        let Grant { link, epoch } = self.database().map_err(Refusal::Unavailable)?;
         let statement = "INSERT INTO bookings (attempt_key, network_reference, kind, amount_minor, currency) \
                          VALUES ($1, $2, 'capture', $3, $4) ON CONFLICT (attempt_key) DO NOTHING";
         let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
             [&payment.key, &reference, &payment.amount_minor, &payment.currency];
         match tokio::time::timeout(STEP_MAX, link.client.execute(statement, &values)).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(_)) => Ok(epoch),
             Ok(Err(_)) => Err(Refusal::Unavailable("the ledger takes no writes")),
             Err(_) => {
                 self.writer.give_up();

@@ -41,7 +41,7 @@ pub(super) fn copy(world: &World, at: Region, form: &Form) -> Result<String, Fau
         field(form, "SourceDBClusterSnapshotIdentifier").to_owned(),
         field(form, "TargetDBClusterSnapshotIdentifier").to_owned(),
     );
-    let body = {
+    let (body, copying) = {
         let mut state = world.state();
         let none = || Fault("DBClusterSnapshotNotFoundFault", format!("{source} not found"));
         let global = state.rds.global.as_mut().ok_or_else(none)?;
@@ -52,10 +52,10 @@ pub(super) fn copy(world: &World, at: Region, form: &Form) -> Result<String, Fau
         let copy = Snapshot { id: target.clone(), status: "copying", ..original.ok_or_else(none)?.clone() };
         let body = copy.xml(world);
         global.snapshots.push(copy);
-        body
+        (body, global.copying)
     };
     world.record("rds", format!("in {at} copies {source} to {target}"));
-    world.after(Duration::from_secs(90), move |world| {
+    world.after(copying, move |world| {
         if let Some(global) = world.state().rds.global.as_mut() {
             for snapshot in global.snapshots.iter_mut().filter(|snapshot| snapshot.id == target) {
                 snapshot.status = "available";
