@@ -86,7 +86,7 @@ fn an_order_whose_calls_are_struck_comes_to_the_same() {
                     operation: Some(operation),
                     ..CallMatch::default()
                 };
-                world.inject(CallFault::new(matches, 0..1, effect.clone()));
+                world.inject(CallFault::new(matches, 0..1, effect));
                 let request = json!({"action": "evacuate", "region": "eu-west-1", "by": "ada"});
                 // A person who gets no answer asks again.
                 if ask(world, Region::LONDON, request.clone()).await.is_err() {

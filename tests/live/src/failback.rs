@@ -18,7 +18,7 @@ use crate::run::LiveError;
 use crate::story::Stage;
 
 /// What a person may vouch for here: a drill has nobody who settles accounts.
-const VOUCHED_FOR: [&str; 2] = ["ledger_clean", "in_doubt_empty"];
+const VOUCHED_FOR: [&str; 5] = ["ledger_clean", "in_doubt_empty", "receipts_converged", "alarms_moved", "plan_clean"];
 /// Copies of snapshots and looks at replication happen once a minute.
 const PATIENCE: Duration = Duration::from_secs(150);
 /// Between two looks.
@@ -32,14 +32,14 @@ const NAMES_KEPT: Duration = Duration::from_secs(60);
 /// A standby has the last of the log at once, or not at all.
 const LAST_OF_THE_LOG: Duration = Duration::from_secs(10);
 
-/// Holdfast refuses to close the incident, and to move back, while the old Region is not rebuilt.
+/// Holdfast refuses to move back while the old Region is not rebuilt, and says everything that speaks against it.
 pub(crate) async fn refused(stage: &mut Stage) -> Result<(), LiveError> {
-    let incident = incident(stage).await?;
-    let answer = promote(stage, Region::LONDON, json!({"action": "close", "incident": incident, "by": "ada"})).await?;
+    let ask = json!({"action": "failback", "to": "eu-west-1", "by": "ada"});
+    let answer = promote(stage, Region::DUBLIN, ask).await?;
     let guards = guards_of(&answer["blocked"]);
-    for guard in ["redundancy", "old_volume"].into_iter().chain(VOUCHED_FOR) {
+    for guard in ["redundancy", "old_volume", "replication"].into_iter().chain(VOUCHED_FOR) {
         let named = guards.iter().any(|it| it == guard);
-        stage.holds(named, format!("closing was not refused for {guard}: {answer}"));
+        stage.holds(named, format!("the way back was not refused for {guard}: {answer}"));
     }
     let ask = json!({"action": "switchover", "to": "eu-west-1", "by": "ada"});
     let answer = promote(stage, Region::DUBLIN, ask).await?;
@@ -56,10 +56,9 @@ pub(crate) async fn refused(stage: &mut Stage) -> Result<(), LiveError> {
     Ok(())
 }
 
-/// Closes the incident, moves the writer back, and looks at who serves whom.
+/// Moves the writer back, which ends the failover's incident, and looks at who serves whom.
 pub(crate) async fn fail_back(stage: &mut Stage) -> Result<(), LiveError> {
     let world = stage.world.clone();
-    let incident = incident(stage).await?;
     let secured = wait(stage, Region::LONDON, Function::Promote, json!({"action": "resume"}), |status| {
         !status["state"]["incident"]["secured_snapshot"].is_null()
     });
@@ -70,21 +69,20 @@ pub(crate) async fn fail_back(stage: &mut Stage) -> Result<(), LiveError> {
     stage.holds(gate.is_some(), "the gate for a planned move did not open in time");
 
     // What is left needs somebody who vouches for it, and nothing else is.
-    let close = json!({"action": "close", "incident": incident, "by": "ada"});
-    let answer = promote(stage, Region::LONDON, close).await?;
+    let back = json!({"action": "failback", "to": "eu-west-1", "by": "ada", "dry_run": true});
+    let answer = promote(stage, Region::DUBLIN, back).await?;
     let guards = guards_of(&answer["blocked"]);
     let left = guards.iter().all(|guard| VOUCHED_FOR.contains(&guard.as_str()));
-    stage.holds(left, format!("closing is still refused for more than what a person must vouch for: {answer}"));
-    let close = json!({"action": "close", "incident": incident, "by": "ada", "override": VOUCHED_FOR});
-    let answer = promote(stage, Region::LONDON, close).await?;
-    stage.holds(answer["done"] == "closed", format!("the incident was not closed: {answer}"));
+    stage.holds(left, format!("the way back is still refused for more than what a person must vouch for: {answer}"));
 
     let operations = stage.history.operations();
     let booked = ledger::bookings(&stage.parts.socket(Region::LONDON)).await?.into_keys().collect();
     stage.outage = Some((stage.judge)(operations, booked)?);
 
     let asked_at = world.elapsed();
-    let ask = json!({"action": "switchover", "to": "eu-west-1", "by": "ada", "comment": "Dublin is rebuilt"});
+    let ask = json!({
+        "action": "failback", "to": "eu-west-1", "by": "ada", "comment": "Dublin is rebuilt", "override": VOUCHED_FOR,
+    });
     let answer = promote(stage, Region::DUBLIN, ask).await?;
     let end = world.elapsed() + WRITES_AWAY_MAX + stage.aws_promotion;
     while writer(&world) != Some(Region::DUBLIN) && world.elapsed() < end {
@@ -156,13 +154,6 @@ pub(crate) async fn switch_over(
         world.record("live-drill", said);
     });
     Ok(())
-}
-
-/// The last incident, by name.
-async fn incident(stage: &Stage) -> Result<String, LiveError> {
-    let status = promote(stage, Region::LONDON, json!({"action": "status"})).await?;
-    let epoch = status["state"]["incident"]["epoch"].as_u64();
-    epoch.map(|epoch| format!("e{epoch}")).ok_or_else(|| LiveError::Missing(format!("no incident: {status}")))
 }
 
 /// Asks again and again until the answer is as hoped; none when it takes too long.

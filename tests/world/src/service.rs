@@ -35,7 +35,7 @@ pub(crate) enum Service {
     Route53,
     S3,
     SecretsManager,
-    ServiceQuotas,
+    Quotas,
     Sns,
 }
 
@@ -78,7 +78,7 @@ impl Service {
             "route53" => Some(Self::Route53),
             "s3" => Some(Self::S3),
             "secretsmanager" => Some(Self::SecretsManager),
-            "servicequotas" => Some(Self::ServiceQuotas),
+            "servicequotas" => Some(Self::Quotas),
             "sns" => Some(Self::Sns),
             _ => None,
         }
@@ -95,14 +95,14 @@ impl Service {
             Self::Route53 => "route53",
             Self::S3 => "s3",
             Self::SecretsManager => "secretsmanager",
-            Self::ServiceQuotas => "servicequotas",
+            Self::Quotas => "servicequotas",
             Self::Sns => "sns",
         }
     }
 
     pub(crate) fn operation(self, request: &http::Request<Bytes>) -> String {
         match self {
-            Self::CloudControl | Self::DynamoDb | Self::EventBridge | Self::SecretsManager | Self::ServiceQuotas => {
+            Self::CloudControl | Self::DynamoDb | Self::EventBridge | Self::SecretsManager | Self::Quotas => {
                 let target = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok());
                 target.and_then(|target| target.rsplit('.').next()).unwrap_or("?").to_owned()
             }
@@ -136,7 +136,7 @@ impl Service {
             | Self::Route53
             | Self::S3
             | Self::SecretsManager
-            | Self::ServiceQuotas => BTreeMap::new(),
+            | Self::Quotas => BTreeMap::new(),
         }
     }
 
@@ -151,7 +151,7 @@ impl Service {
             Self::Route53 => route53_api::handle(world, at, request).into(),
             Self::S3 => s3::handle(world, at, request).into(),
             Self::SecretsManager => secrets::handle(world, at, request).into(),
-            Self::ServiceQuotas => quotas::handle(world, at, request).into(),
+            Self::Quotas => quotas::handle(world, at, request).into(),
             Self::Sns => sns::handle(world, at, request).into(),
         }
     }

@@ -72,7 +72,8 @@ fn each_single_difference_is_found_once_and_nothing_else_with_it() {
 /// Foot-guns that both Regions share are findings in each: that they are alike makes them no better.
 #[test]
 fn what_is_wrong_in_both_is_found_in_both() {
-    let shared: [(fn(&World, Region), &str); 3] = [
+    type Change = fn(&World, Region);
+    let shared: [(Change, &str); 3] = [
         (
             |w, region| change(w, region, "rds", "/Parameters", json!({"rds.global_db_rpo": "20"})),
             "aurora-global-db-rpo-set",
