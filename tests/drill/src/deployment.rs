@@ -191,7 +191,7 @@ pub fn deploy_aws(world: &World, setup: &Setup, code: Code<'_>) {
         },
     );
     if setup.traffic {
-        deploy_traffic(world, code);
+        deploy_traffic(world);
     }
     world.start_providers();
     world.alarm_on_dead_letters(page_humans::FUNCTION);
@@ -265,6 +265,8 @@ fn deploy_functions(world: &World, region: Region, setup: &Setup, code: Code<'_>
         let offset = if region == Region::LONDON { 20 } else { 35 };
         world.schedule(region, verify_replication::FUNCTION, minute, Duration::from_secs(offset));
         world.put_rule(rule("holdfast", "holdfast", vec!["IncidentAdvanced"], verify_replication::FUNCTION));
+        // It is there, and looked at like the others; it runs where a scenario moves traffic.
+        world.create_function(region, shift_traffic::FUNCTION, minute, code(region, Function::Traffic));
         // An hour is outside of every drill: whoever wants a comparison asks for it.
         let two_minutes = Duration::from_secs(120);
         world.create_function(region, check_readiness::FUNCTION, two_minutes, code(region, Function::Readiness));
@@ -289,8 +291,8 @@ fn deploy_reconcilers(world: &World, region: Region, ledger_at: Duration, code: 
     world.schedule(region, reconcile_ledger::FUNCTION, Duration::from_secs(60), ledger_at);
 }
 
-/// The switches, what resolvers and load balancers tell, and the function that moves traffic.
-fn deploy_traffic(world: &World, code: Code<'_>) {
+/// The switches, what resolvers and load balancers tell, and the schedule of the function that moves traffic.
+fn deploy_traffic(world: &World) {
     for (of, held_in, bucket, key, load_balancer) in [
         (Region::DUBLIN, Region::LONDON, "payments-global-switch-eu-west-2", "evacuate/eu-west-1", "app/payments/dub"),
         (Region::LONDON, Region::DUBLIN, "payments-global-switch-eu-west-1", "evacuate/eu-west-2", "app/payments/lon"),
@@ -304,8 +306,6 @@ fn deploy_traffic(world: &World, code: Code<'_>) {
         world.serve_resolver(resolver, path, "payments.example.com", own.clone());
     }
     for region in DATA_REGIONS {
-        let function = code(region, Function::Traffic);
-        world.create_function(region, shift_traffic::FUNCTION, Duration::from_secs(60), function);
         let offset = if region == Region::LONDON { 5 } else { 50 };
         world.schedule(region, shift_traffic::FUNCTION, Duration::from_secs(60), Duration::from_secs(offset));
     }

@@ -62,6 +62,10 @@ scenarios! {
     two_pagers_at_once_send_one_page "two-pagers-at-once"
     an_alert_is_never_opened_after_its_end "resolve-overtakes-trigger"
     ten_thousand_events_are_a_handful_of_pages "event-storm"
+    traffic_goes_away_and_comes_back_by_the_switch "evacuate-by-switch"
+    the_last_region_is_not_evacuated "refuse-last-region"
+    writer_and_traffic_come_back_when_all_is_in_order "failback-clean"
+    the_way_back_is_refused_while_payments_are_missing "failback-refused-ledger-dirty"
 }
 
 #[test]

@@ -4,8 +4,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::thread::sleep;
-use std::time::Duration;
 
 use holdfast_postgresql::{DATABASE, Server, ServerError, USER};
 
@@ -23,7 +21,8 @@ fn soon(server: &Server, statement: &str, expected: &str) {
         if ask(server, statement) == expected {
             return;
         }
-        sleep(Duration::from_millis(50));
+        // The server waits, and not this thread.
+        ask(server, "SELECT pg_sleep(0.05)");
     }
     assert_eq!(ask(server, statement), expected, "{statement}");
 }
