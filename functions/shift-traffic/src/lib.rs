@@ -87,10 +87,14 @@ impl Run<'_> {
     async fn order(&self, wish: Wish) -> Result<Value, Failure> {
         let here = &self.startup.region;
         if wish.region != self.peer {
-            let problem = format!(
-                "shift-traffic in {here} moves the traffic of {} alone, whose switch is here; for {} send this to the other data Region: aws lambda invoke --region {} --function-name holdfast-shift-traffic:live …",
-                self.peer, wish.region, self.peer
-            );
+            let problem = if wish.region == *here {
+                format!(
+                    "the switch for {here} is in {peer}, where it can be thrown when {here} is dark; send this there: aws lambda invoke --region {peer} --function-name holdfast-shift-traffic:live …",
+                    peer = self.peer
+                )
+            } else {
+                format!("{} is no data Region; from {here} the traffic of {} can be moved", wish.region, self.peer)
+            };
             return Err(self.startup.refuse(FUNCTION, problem).await);
         }
         let record = self.record().await?;

@@ -192,6 +192,7 @@ pub fn deploy_aws(world: &World, setup: &Setup, code: Code<'_>) {
     );
     if setup.traffic {
         deploy_traffic(world);
+        readiness::go_on_measuring(world);
     }
     world.start_providers();
     world.alarm_on_dead_letters(page_humans::FUNCTION);

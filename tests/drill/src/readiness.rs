@@ -45,12 +45,32 @@ pub fn show(world: &World) {
         }
         world.show(region, "quota fargate L-3032A538", json!(64.0));
         world.show(region, "quota lambda L-B99A9384", json!(1000.0));
-        let (cluster, service) = SERVICE;
-        let dimensions = [("ClusterName", cluster), ("ServiceName", service)];
-        for (name, value) in [("RunningTaskCount", 8.0), ("CpuUtilized", 1500.0)] {
-            world.put_metric(region, "ECS/ContainerInsights", name, &dimensions, value);
-        }
+        measure(world, region);
         show_dns(world, region, peer);
+    }
+}
+
+/// What Container Insights counts of the service in a minute.
+fn measure(world: &World, region: Region) {
+    let (cluster, service) = SERVICE;
+    let dimensions = [("ClusterName", cluster), ("ServiceName", service)];
+    for (name, value) in [("RunningTaskCount", 8.0), ("CpuUtilized", 1500.0)] {
+        world.put_metric(region, "ECS/ContainerInsights", name, &dimensions, value);
+    }
+}
+
+/// Goes on counting, for stories in which the Regions are compared long after they begin.
+pub(crate) fn go_on_measuring(world: &World) {
+    for region in DATA_REGIONS {
+        let world = world.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+                if !world.state().network.is_dark(region) {
+                    measure(&world, region);
+                }
+            }
+        });
     }
 }
 

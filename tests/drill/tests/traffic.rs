@@ -72,6 +72,27 @@ fn two_people_cannot_evacuate_both_regions() {
     }
 }
 
+/// A clumsy request is refused with the way out, and moves nothing.
+#[test]
+fn a_request_for_the_wrong_region_names_the_right_way() {
+    runtime().block_on(async {
+        let deployment = compared(&setup(1)).await;
+        let world = &deployment.world;
+        for (region, expected) in
+            [("eu-west-2", "aws lambda invoke --region eu-west-1"), ("us-east-1", "no data Region")]
+        {
+            let request = json!({"action": "evacuate", "region": region, "by": "ada"});
+            let refused = ask(world, Region::LONDON, request).await.unwrap_err();
+            assert!(refused.contains(expected), "{refused}");
+        }
+        let nobody = json!({"action": "evacuate", "region": "eu-west-1", "by": "<you>"});
+        assert!(ask(world, Region::LONDON, nobody).await.is_err());
+        assert_eq!(told(world), []);
+        assert!(!thrown(world, Region::DUBLIN) && !thrown(world, Region::LONDON));
+        world.close();
+    });
+}
+
 /// Whatever becomes of a call of an order, its next minutes come to the same: the switch is thrown, and it is told once.
 #[test]
 fn an_order_whose_calls_are_struck_comes_to_the_same() {
