@@ -15,7 +15,7 @@ use holdfast_domain::event::Event;
 use holdfast_domain::reconciliation::{FileRecord, Finding, Pass, RefusedFile};
 use holdfast_settlement::format::{Fault, FormatError, Rows};
 use holdfast_settlement::record::{Record, Side};
-use holdfast_settlement::{Break, Policy, Reconciliation, Report, RunError, Settlement, What};
+use holdfast_settlement::{Break, Go, Policy, Progress, Reconciliation, Report, RunError, Settlement, What};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -29,6 +29,8 @@ use crate::{Run, bank, unread};
 const FOLDER: &str = "holdfast/clearing/";
 /// Marks that are kept in memory, at 300 bytes each.
 const MARKS_MAX: usize = 500_000;
+/// Rows between two looks at the clock.
+const LOOK_EVERY: u64 = 1 << 16;
 /// Keys that are looked up outside of the file's days. More of them mean that the days are wrong.
 const KEYS_MAX: usize = 200_000;
 
@@ -227,13 +229,16 @@ impl Run<'_> {
         let mut rows = asked.format.open(asked.key, &file.spool)?;
         let mut record = Record::blank(Side::Network);
         let (mut first, mut last, mut count) = (Timestamp::MAX, Timestamp::MIN, 0_u64);
+        let mut watch = self.watch();
         while rows.read(&mut record)? {
             count += 1;
             if let Some(at) = record.at.or(record.booked_at) {
                 (first, last) = (first.min(at), last.max(at));
             }
-            if count % 65_536 == 0 && self.time_left().is_zero() {
-                let why = format!("the invocation's time was up after {count} rows of {}", asked.key);
+            let bytes = Some((record.position.byte, file.spool.bytes()));
+            if count.is_multiple_of(LOOK_EVERY)
+                && let Go::Stop(why) = watch.go(Progress { source: asked.key, rows_done: count, pass: 1, bytes })
+            {
                 return Err(Stopped::CutShort { why, resume: format!("line {}", record.position.line) });
             }
         }
@@ -263,7 +268,8 @@ impl Run<'_> {
         for (books, name) in books.iter().zip(["ledger", "ledger, other days"]) {
             run = run.ledger(sources::ledger(name, books));
         }
-        match run.run(&mut |progress| self.go(progress))? {
+        let mut watch = self.watch();
+        match run.run(&mut |progress| watch.go(progress))? {
             Report::Complete(settlement) => Ok(settlement),
             Report::Unknown { why, resume } => {
                 let resume = format!("row {} of {}", resume.position.line, resume.source);

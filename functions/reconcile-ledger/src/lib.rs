@@ -10,7 +10,6 @@ use holdfast_domain::attempt::Window;
 use holdfast_domain::event::Event;
 use holdfast_domain::reconciliation::Pass;
 use holdfast_domain::trigger::{Action, Manual, Trigger};
-use holdfast_settlement::{Go, Progress};
 use serde_json::{Value, json};
 
 mod bank;
@@ -23,6 +22,7 @@ mod shards;
 mod sources;
 mod spool;
 mod trails;
+mod watch;
 
 /// The function's name.
 pub const FUNCTION: &str = "reconcile-ledger";
@@ -130,16 +130,6 @@ impl Run<'_> {
 
     fn export_max(&self) -> Duration {
         self.time_left().min(EXPORT_MAX)
-    }
-
-    /// Whether the engine goes on.
-    fn go(&self, progress: Progress<'_>) -> Go {
-        if self.time_left().is_zero() {
-            let Progress { source, rows_done, pass } = progress;
-            Go::Stop(format!("the invocation's time was up in reading {pass} of {source}, after {rows_done} rows"))
-        } else {
-            Go::On
-        }
     }
 }
 

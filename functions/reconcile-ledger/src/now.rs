@@ -161,11 +161,12 @@ impl Run<'_> {
 
     fn settle_now(&self, marks: &[Attempt], books: &Spool) -> Result<Report, String> {
         let policy = Policy::new("attempts", self.startup.now(), None, self.next_file());
+        let mut watch = self.watch();
         Reconciliation::new(policy)
             .limits(sources::limits())
             .ledger(sources::ledger("ledger", books))
             .attempts(marks.iter().cloned())
-            .run(&mut |progress| self.go(progress))
+            .run(&mut |progress| watch.go(progress))
             .map_err(|error| holdfast_aws::failure::causes(&error))
     }
 

@@ -48,12 +48,13 @@ impl Run<'_> {
         // The old volume says nothing of attempts that it never booked.
         let marks: Vec<_> = marks.into_iter().filter(|mark| keys.contains(&mark.key)).collect();
         let policy = Policy::new("old volume", self.startup.now(), Some(window.to), self.next_file());
+        let mut watch = self.watch();
         let report = Reconciliation::new(policy)
             .limits(sources::limits())
             .ledger(sources::ledger("ledger", &books))
             .network(sources::ledger("old volume", &old))
             .attempts(marks.iter().cloned())
-            .run(&mut |progress| self.go(progress))
+            .run(&mut |progress| watch.go(progress))
             .map_err(|error| holdfast_aws::failure::causes(&error))?;
         match report {
             Report::Complete(settlement) => {

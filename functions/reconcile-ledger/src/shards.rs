@@ -214,7 +214,8 @@ impl Run<'_> {
     }
 
     fn add_up(&self, asked: &Asked<'_>, plan: &Plan, read: &Read, shard: u32) -> Result<Sums, Stopped> {
-        self.done(read.part(asked, plan, shard).sums(BITS, &mut |progress| self.go(progress)))
+        let mut watch = self.watch();
+        self.done(read.part(asked, plan, shard).sums(BITS, &mut |progress| watch.go(progress)))
     }
 
     fn pick_out(
@@ -224,7 +225,8 @@ impl Run<'_> {
         read: &Read,
         (narrowed, shard): (&Narrowed, u32),
     ) -> Result<Picked, Stopped> {
-        self.done(read.part(asked, plan, shard).picked(narrowed, PICKED_MAX, &mut |progress| self.go(progress)))
+        let mut watch = self.watch();
+        self.done(read.part(asked, plan, shard).picked(narrowed, PICKED_MAX, &mut |progress| watch.go(progress)))
     }
 
     fn done<T>(&self, step: Result<Step<T>, RunError>) -> Result<T, Stopped> {

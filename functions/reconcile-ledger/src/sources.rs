@@ -106,10 +106,10 @@ impl Format {
     pub(crate) fn source<'a>(self, name: &'a str, spool: &'a Spool) -> FileSource<'a> {
         match self {
             Self::Adyen | Self::Stripe | Self::Checkout | Self::Paypal => {
-                FileSource::Lines(Seekable::new(name, move || self.table(name, spool)))
+                FileSource::Lines(Seekable::new(name, move || self.table(name, spool)).of_bytes(spool.bytes()))
             }
             Self::Mastercard | Self::MastercardBlocked | Self::Visa => {
-                FileSource::Whole(Streamed::new(name, move || self.open(name, spool)))
+                FileSource::Whole(Streamed::new(name, move || self.open(name, spool)).of_bytes(spool.bytes()))
             }
         }
     }
@@ -126,6 +126,12 @@ impl Source for FileSource<'_> {
         match self {
             Self::Lines(source) => source.name(),
             Self::Whole(source) => source.name(),
+        }
+    }
+    fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Lines(source) => source.bytes(),
+            Self::Whole(source) => source.bytes(),
         }
     }
     fn open(&self) -> Result<Box<dyn Rows + '_>, FormatError> {
@@ -149,7 +155,8 @@ pub(crate) fn ledger_rows<'a>(name: &str, spool: &'a Spool) -> Result<LedgerRows
 
 /// Rows of the ledger as a source of a run.
 pub(crate) fn ledger<'a>(name: &'a str, spool: &'a Spool) -> Seekable<'a> {
-    Seekable::new(name, move || Ok(Box::new(ledger_rows(name, spool)?) as Box<dyn Fetch + 'a>))
+    let rows = move || Ok(Box::new(ledger_rows(name, spool)?) as Box<dyn Fetch + 'a>);
+    Seekable::new(name, rows).of_bytes(spool.bytes())
 }
 
 /// Minor units of an exact sum, rounded half away from zero; `None` where they are more than 64 bits.

@@ -67,6 +67,8 @@ pub struct Progress<'a> {
     pub rows_done: u64,
     /// Which reading of the sources this is, from one.
     pub pass: u8,
+    /// Bytes that this reading has behind it, and all that it has to read; `None` where a source does not say.
+    pub bytes: Option<(u64, u64)>,
 }
 
 /// Whether a run goes on.

@@ -191,13 +191,15 @@ impl Part<'_> {
     ) -> Result<Step<Vec<Finding>>, RunError> {
         let mut findings = Vec::new();
         let mut record = Record::blank(Side::Network);
-        let mut rows_done = 0_u64;
+        let (mut rows_done, mut before) = (0_u64, 0);
+        let all: Option<u64> = self.sources.iter().map(|(_, source)| source.bytes()).sum();
         for (number, (side, source)) in self.sources.iter().enumerate() {
             let mut rows = source.open()?;
             record.position = Position { source: u16::try_from(number).unwrap_or(u16::MAX), byte: 0, line: 0 };
             loop {
+                let bytes = all.map(|all| (before + record.position.byte, all));
                 if rows_done.is_multiple_of(STEP)
-                    && let Go::Stop(why) = progress(Progress { source: source.name(), rows_done, pass })
+                    && let Go::Stop(why) = progress(Progress { source: source.name(), rows_done, pass, bytes })
                 {
                     return Ok(Step::Stopped(why));
                 }
@@ -211,6 +213,7 @@ impl Part<'_> {
                 }
             }
             findings.extend(rows.findings());
+            before += source.bytes().unwrap_or(0);
         }
         Ok(Step::Done(findings))
     }
@@ -424,6 +427,9 @@ struct Boxed<'a>(Box<dyn Source + 'a>);
 impl Source for Boxed<'_> {
     fn name(&self) -> &str {
         self.0.name()
+    }
+    fn bytes(&self) -> Option<u64> {
+        self.0.bytes()
     }
     fn open(&self) -> Result<Box<dyn Rows + '_>, FormatError> {
         self.0.open()

@@ -100,9 +100,10 @@ impl Reader<'_, '_, '_> {
         self.pass += 1;
         let mut prints = Fingerprinter::default();
         let mut record = Record::blank(Side::Network);
-        for (number, (side, source)) in
-            self.run.sources.iter().enumerate().filter(|(_, (side, _))| sides.contains(side))
-        {
+        let ours = |side: &Side| sides.contains(side);
+        let all: Option<u64> = self.run.sources.iter().filter(|(side, _)| ours(side)).map(|(_, it)| it.bytes()).sum();
+        let mut before = 0;
+        for (number, (side, source)) in self.run.sources.iter().enumerate().filter(|(_, (side, _))| ours(side)) {
             let name = source.name();
             let mut rows = source.open()?;
             if self.pass > 1 {
@@ -111,9 +112,10 @@ impl Reader<'_, '_, '_> {
             let (mut count, mut digest) = (0_u64, 0_u128);
             record.position = Position { source: u16::try_from(number).unwrap_or(u16::MAX), byte: 0, line: 0 };
             loop {
+                let bytes = all.map(|all| (before + record.position.byte, all));
                 if count % STEP == 0
                     && let Go::Stop(why) =
-                        (self.progress)(Progress { source: name, rows_done: self.rows_done, pass: self.pass })
+                        (self.progress)(Progress { source: name, rows_done: self.rows_done, pass: self.pass, bytes })
                 {
                     return Err(Halt::Stopped { why, resume: resume(name, record.position, self.rows_done) });
                 }
@@ -138,6 +140,7 @@ impl Reader<'_, '_, '_> {
                 }
                 take(&row, *side)?;
             }
+            before += source.bytes().unwrap_or(0);
             if self.pass == 1 {
                 self.close(name, *side, count, digest, rows.findings())?;
             }

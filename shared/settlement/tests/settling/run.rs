@@ -115,6 +115,40 @@ fn a_run_that_is_cut_short_is_unknown_and_says_where_to_go_on() {
     }
 }
 
+/// Every reading of the sources begins at nothing and ends at all of it; what a source does not say is unknown.
+#[test]
+fn a_reading_says_how_many_bytes_it_has_behind_it() {
+    let book: String = (0..70_000).map(|n| format!("k{n},e{n},capture,100,EUR,2026-10-14T08:00:00Z\n")).collect();
+    let book = format!("attempt_key,network_reference,kind,amount_minor,currency,booked_at\n{book}");
+    let size = book.len() as u64;
+    let read = |name: &'static str| {
+        Streamed::new(name, || Ok(Box::new(LedgerRows::open(name, book.as_bytes())?) as Box<dyn Rows>))
+    };
+    let said = |sources: [Streamed<'_>; 2]| {
+        let [ledger, network] = sources;
+        let mut said = Vec::new();
+        let (method, limits) = methods()[2].clone();
+        let run = Reconciliation::new(policy()).method(method).limits(limits).ledger(ledger).network(network);
+        run.run(&mut |it| {
+            said.push((it.pass, it.source.to_owned(), it.bytes));
+            Go::On
+        })
+        .unwrap();
+        said
+    };
+    let known = said([read("ledger").of_bytes(size), read("network").of_bytes(size)]);
+    for pass in [1, 2] {
+        let of_pass: Vec<_> =
+            known.iter().filter(|(of, ..)| *of == pass).map(|(_, name, bytes)| (name, bytes)).collect();
+        let [(_, first), (_, inside), (name, second), (_, last)] = of_pass.as_slice() else { panic!("{of_pass:?}") };
+        assert_eq!((**first, name.as_str(), **second), (Some((0, 2 * size)), "network", Some((size, 2 * size))));
+        let (inside, last) = (inside.unwrap().0, last.unwrap().0);
+        assert!(size * 9 / 10 < inside && inside < size && inside + size == last, "{known:?}");
+    }
+    let half = said([read("ledger").of_bytes(size), read("network")]);
+    assert!(half.iter().all(|(.., bytes)| bytes.is_none()), "{half:?}");
+}
+
 #[test]
 fn what_does_not_fit_and_what_hardly_matches_are_errors() {
     let rows: Vec<_> = (0..5_000).map(|n| ledger(&format!("e{n}"), "", n)).collect();
