@@ -14,8 +14,8 @@ mod payout;
 mod unfinished;
 
 pub use open_payment::{
-    CARRIED_FOR, CARRIED_MAX, Carried, Closed, Closing, Judged, Lacking, OpenPayment, OpenPayments, SETTLES_WITHIN,
-    Said, carry,
+    CARRIED_FOR, CARRIED_MAX, Carried, Closed, Closing, Judged, OpenPayment, OpenPayments, SETTLES_WITHIN, Said, carry,
+    name_of_payment,
 };
 pub use pace::Pace;
 pub use payout::{

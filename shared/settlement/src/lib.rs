@@ -14,7 +14,7 @@ pub mod shard;
 
 pub use engine::row::{Fingerprinter, Row};
 pub use engine::sketch::{Dirty, Sketch};
-pub use policy::{Policy, Scope};
+pub use policy::{Judged, Policy, Scope};
 pub use record::Record;
 pub use report::{Break, Conservation, Proposal, Report, Settlement, What};
 pub use run::{Go, Limits, Method, Progress, Reconciliation, RunError, Seekable, Source, Streamed};

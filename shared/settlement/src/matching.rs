@@ -38,6 +38,8 @@ pub struct Matched {
     pub breaks: Vec<Break>,
     /// Who has what; of `matched`, only those that an attempt was found for.
     pub presence: Presence,
+    /// Bookings of other days that nothing needed: they are not part of the run's sums.
+    pub set_aside: Vec<Record>,
 }
 
 /// Attempts by key: one record per reference that was acknowledged, and one in doubt where none was.
@@ -96,7 +98,8 @@ pub fn settle(open: &Open, policy: &Policy) -> Matched {
     world.name_ledger();
     world.suggest();
     let presence = world.presence();
-    Matched { breaks: finish(world.into_breaks(), policy), presence }
+    let set_aside = world.set_aside.iter().map(|of| (*of).clone()).collect();
+    Matched { breaks: finish(world.into_breaks(), policy), presence, set_aside }
 }
 
 /// Gives deadlines and ids, and puts the most money with the least time first.

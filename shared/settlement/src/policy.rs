@@ -1,8 +1,12 @@
 //! What a run is told: until when the network's files are complete, what is compared, and how soon each break must be dealt with.
 
-use holdfast_domain::Timestamp;
+use std::collections::BTreeSet;
 
-use crate::record::{Family, Kind};
+use holdfast_domain::Timestamp;
+use holdfast_domain::attempt::Window;
+use jiff::SignedDuration;
+
+use crate::record::{Family, Kind, Record, Side};
 
 /// What is compared with what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +31,18 @@ impl Scope {
     }
 }
 
+/// Which bookings a run judges.
+///
+/// The others, of days that other files settle, are there as partners of what needs one: without one they are set aside, and
+/// neither a break nor part of any sum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Those of this stretch of time.
+    pub window: Window,
+    /// And those that earlier runs left open, by [`Record::name`].
+    pub carried: BTreeSet<String>,
+}
+
 /// What a run is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -40,12 +56,16 @@ pub struct Policy {
     pub network_complete_until: Option<Timestamp>,
     /// When the next file lands: what is not knowable yet is knowable then.
     pub next_file_at: Timestamp,
+    /// The network settles a booking within this time: before that, one that its files do not have is on its way.
+    pub settles_within: SignedDuration,
+    /// The bookings that are judged; `None` for all.
+    pub judged: Option<Judged>,
     /// How far apart two records may be to suggest that they are one.
     pub suggest_within_days: i64,
 }
 
 impl Policy {
-    /// Payments of one provider; suggestions within three days, as weekends do not clear.
+    /// Payments of one provider, settled at once; suggestions within three days, as weekends do not clear.
     #[must_use]
     pub fn new(
         provider: &str,
@@ -59,6 +79,8 @@ impl Policy {
             scope: Scope::Payments,
             network_complete_until,
             next_file_at,
+            settles_within: SignedDuration::ZERO,
+            judged: None,
             suggest_within_days: 3,
         }
     }
@@ -67,5 +89,21 @@ impl Policy {
     #[must_use]
     pub fn knowable(&self, at: Option<Timestamp>) -> bool {
         self.network_complete_until.is_some_and(|until| at.is_none_or(|at| at <= until))
+    }
+
+    /// Whether the network's files should have had a booking of that time by now.
+    #[must_use]
+    pub fn overdue(&self, booked: Option<Timestamp>) -> bool {
+        let due = |booked: Timestamp| booked.checked_add(self.settles_within).unwrap_or(Timestamp::MAX);
+        self.network_complete_until.is_some_and(|until| booked.is_none_or(|booked| due(booked) <= until))
+    }
+
+    /// Whether a row is judged, or only a partner.
+    #[must_use]
+    pub fn judges(&self, of: &Record) -> bool {
+        let Some(judged) = &self.judged else { return true };
+        of.side != Side::Ledger
+            || of.time().is_none_or(|at| judged.window.holds(at))
+            || judged.carried.contains(&of.name())
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use holdfast_domain::Timestamp;
 use holdfast_domain::attempt::{Attempt, Stage};
 use holdfast_domain::money::Currency;
+use holdfast_domain::reconciliation::name_of_payment;
 use serde::{Deserialize, Serialize};
 
 use crate::decimal::Decimal;
@@ -213,6 +214,12 @@ impl Record {
     #[must_use]
     pub fn time(&self) -> Option<Timestamp> {
         self.booked_at.or(self.at)
+    }
+
+    /// What open payments are known by from run to run.
+    #[must_use]
+    pub fn name(&self) -> String {
+        name_of_payment(&self.kind.to_string(), &self.event_ref, &self.merchant_ref)
     }
 
     /// Empties every text and optional fact, and keeps their memory.

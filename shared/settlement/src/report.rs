@@ -2,6 +2,7 @@
 
 mod breaks;
 mod conservation;
+mod open;
 mod output;
 mod told;
 
@@ -15,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::format::Finding;
 use crate::policy::Policy;
-use crate::record::{Kind, Position, Side};
+use crate::record::{Kind, Position, Record, Side};
 
 /// What an entry would do. Nothing here is ever posted by us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -116,6 +117,9 @@ pub struct Settlement {
     pub presence: Presence,
     /// What the files say about themselves that does not add up.
     pub findings: Vec<Finding>,
+    /// Bookings of other days that nothing needed: partners only, and not part of the sums.
+    #[serde(skip)]
+    pub set_aside: Vec<Record>,
 }
 
 /// Where a run that was cut short can go on.

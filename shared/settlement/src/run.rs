@@ -237,11 +237,12 @@ impl<'a> Reconciliation<'a> {
                 let (pairs, attempts) = left_out;
                 let has_network = self.policy.network_complete_until.is_some();
                 Report::Complete(Settlement {
-                    conservation: conserve(&all.tally, &matched.breaks, has_network),
+                    conservation: conserve(&all.tally.without(&matched.set_aside), &matched.breaks, has_network),
                     presence: presence(&matched, all.clean_pairs + pairs, all.clean_attempts + attempts),
                     breaks: matched.breaks,
                     sources: all.sources,
                     findings: all.findings,
+                    set_aside: matched.set_aside,
                 })
             }
         })

@@ -396,6 +396,7 @@ pub fn merged(
     let of_shards = OfShards { dirty: &narrowed.dirty, sources: sources.len(), clean_pairs, clean_attempts };
     let mut report = run.folded_attempts(attempts).of_shards(of_shards).run(&mut |_| Go::On)?;
     if let Report::Complete(settlement) = &mut report {
+        let tally = tally.without(&settlement.set_aside);
         settlement.conservation = conserve(&tally, &settlement.breaks, true);
         settlement.findings.clone_from(&total.findings);
         let named = sources.iter().zip(&total.rows);

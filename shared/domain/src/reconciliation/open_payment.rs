@@ -1,7 +1,7 @@
 //! Payments that one day's file leaves open: carried to the next one, which settles them, until they are too old.
 //!
-//! A booking that the network's file does not have yet, and a charge of the network's that the ledger does not have yet, are
-//! inputs of the provider's next run, each on its own side. What that run matches is closed by it.
+//! A booking that the network's file does not have yet is judged again by the provider's next run: matched, still on its way, or
+//! told as `LedgerOnly`. What only the network has is told at once, and carried by nobody.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,21 +22,9 @@ pub const SETTLES_WITHIN: Duration = Duration::from_secs(3 * 24 * 3600);
 /// What is older than this is told once more, and carried no further.
 pub const CARRIED_FOR: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// Which side has not got it yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Lacking {
-    /// The ledger has it, and no file of the network yet.
-    Network,
-    /// The network has it, and the ledger does not yet.
-    Ledger,
-}
-
-/// A payment that was open at the end of a run.
+/// A booking that no file of the network had at the end of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenPayment {
-    /// Who has not got it.
-    pub lacking: Lacking,
     /// What moved, as the ledger's word.
     pub kind: String,
     /// The merchant's key.
@@ -47,7 +35,7 @@ pub struct OpenPayment {
     pub amount_minor: i64,
     /// The currency.
     pub currency: Currency,
-    /// When it was booked, or charged.
+    /// When it was booked.
     pub at: Timestamp,
     /// The run that left it open.
     pub run: String,
@@ -127,15 +115,17 @@ pub enum Said {
     Told,
 }
 
+/// What a movement is known by from run to run.
+#[must_use]
+pub fn name_of_payment(kind: &str, reference: &str, key: &str) -> String {
+    format!("{kind}/{reference}/{key}")
+}
+
 impl OpenPayment {
     /// Its place in the list.
     #[must_use]
     pub fn name(&self) -> String {
-        let side = match self.lacking {
-            Lacking::Network => "network",
-            Lacking::Ledger => "ledger",
-        };
-        format!("{side}/{}/{}/{}", self.kind, self.reference, self.key)
+        name_of_payment(&self.kind, &self.reference, &self.key)
     }
 
     fn bytes(&self) -> usize {
@@ -185,8 +175,7 @@ pub fn carry(
     }
     let before = listed.judged_before(run);
     // The file of a day begins with what the day before was too late for: most bookings of those minutes were settled then.
-    let is_new = |it: &&OpenPayment| it.lacking == Lacking::Ledger || before.is_none_or(|before| it.at > before);
-    let mut fresh: Vec<&OpenPayment> = left.iter().filter(is_new).collect();
+    let mut fresh: Vec<&OpenPayment> = left.iter().filter(|it| before.is_none_or(|before| it.at > before)).collect();
     fresh.sort_by_key(|payment| (payment.at, payment.name()));
     let (mut bytes, mut dropped) = (payments.values().map(OpenPayment::bytes).sum::<usize>(), 0_usize);
     for payment in fresh {
@@ -216,13 +205,11 @@ pub fn carry(
 }
 
 fn too_old_sentence(payment: &OpenPayment) -> String {
-    let (what, whose) = match payment.lacking {
-        Lacking::Network => ("booked", "in no file of the network"),
-        Lacking::Ledger => ("charged", "not in the ledger"),
-    };
     let money = payment.currency.display(i128::from(payment.amount_minor));
     let OpenPayment { reference, key, at, .. } = payment;
-    format!("{reference} ({key}, {money}) was {what} at {at:.0} and is {whose}; it is carried no further")
+    format!(
+        "{reference} ({key}, {money}) was booked at {at:.0} and is in no file of the network; it is carried no further"
+    )
 }
 
 #[cfg(test)]
@@ -234,7 +221,6 @@ mod tests {
     }
     fn open(key: &str, day: i64) -> OpenPayment {
         OpenPayment {
-            lacking: Lacking::Network,
             kind: "capture".into(),
             key: key.into(),
             reference: format!("ch-{key}"),
@@ -303,12 +289,11 @@ mod tests {
     #[test]
     fn what_an_earlier_file_was_complete_for_is_not_carried_again() {
         let first = carry(&list(&[]), &BTreeMap::new(), &[open("a", 3)], ("r1", at(4)), at(4)).next;
-        let charge = OpenPayment { lacking: Lacking::Ledger, ..of_r2("d", 3) };
-        let left = [of_r2("b", 4), of_r2("c", 5), charge];
+        let left = [of_r2("b", 4), of_r2("c", 5)];
         let second = carry(&first, &BTreeMap::new(), &left, ("r2", at(6)), at(6)).next;
         let keys = |list: &OpenPayments| list.payments.iter().map(|it| it.key.clone()).collect::<Vec<_>>();
-        assert_eq!(keys(&second), ["d", "a", "c"]);
-        assert_eq!(keys(&carry(&second, &BTreeMap::new(), &left, ("r2", at(6)), at(6)).next), ["d", "a", "c"]);
+        assert_eq!(keys(&second), ["a", "c"]);
+        assert_eq!(keys(&carry(&second, &BTreeMap::new(), &left, ("r2", at(6)), at(6)).next), ["a", "c"]);
         assert_eq!((second.judged_before("r2"), second.judged_before("r3")), (Some(at(4)), Some(at(6))));
         let older = carry(&second, &BTreeMap::new(), &[], ("r3", at(2)), at(7)).next;
         assert_eq!(older.judged_before("r4"), Some(at(6)), "an older file takes nothing back");

@@ -175,8 +175,12 @@ impl<'a> World<'a> {
                 continue;
             }
             self.taken[row] = Taken::Named;
+            if !self.policy.judges(of) {
+                self.set_aside.push(of);
+                continue;
+            }
             let attempted = self.attempted(of);
-            let found = if self.policy.knowable(of.time()) {
+            let found = if self.policy.overdue(of.time()) {
                 about(What::LedgerOnly { attempted }, of).propose(Action::Reverse, of, of.amount_minor.saturating_neg())
             } else {
                 let cut_off = self.policy.next_file_at;

@@ -51,6 +51,8 @@ pub(super) struct World<'a> {
     /// Per attempt: whether a ledger row, and a network row, is it.
     pub(super) seen: Vec<(bool, bool)>,
     pub(super) breaks: Vec<Break>,
+    /// Bookings of other days that nothing needed.
+    pub(super) set_aside: Vec<&'a Record>,
     /// Ledger rows that are matched, and how many of them an attempt was found for.
     pub(super) residue_pairs: u64,
     by_event: BTreeMap<&'a str, Vec<usize>>,
@@ -81,6 +83,7 @@ impl<'a> World<'a> {
             seen,
             attempts,
             breaks: Vec::new(),
+            set_aside: Vec::new(),
             residue_pairs: 0,
             by_event,
             by_key,

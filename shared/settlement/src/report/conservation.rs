@@ -44,6 +44,14 @@ impl Tally {
         }
     }
 
+    /// Takes bookings out again that are not of the run.
+    pub(crate) fn without(mut self, set_aside: &[Record]) -> Self {
+        for of in set_aside {
+            self.of(of.currency).ledger -= i128::from(of.amount_minor);
+        }
+        self
+    }
+
     /// Adds another part of the same run.
     pub(crate) fn merge(&mut self, other: &Self) {
         for row in &other.rows {

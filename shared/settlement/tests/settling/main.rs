@@ -1,6 +1,7 @@
 //! Whole runs over small worlds and large ones.
 
 mod breaks;
+mod carried;
 mod common;
 mod golden;
 mod oracle;
