@@ -3,18 +3,15 @@
 //! A provider's file says how much leaves for the bank; what it says is remembered, and carried from statement to statement
 //! until the bank has it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use holdfast_aws::Failure;
 use holdfast_aws::coordination::CoordinationError;
 use holdfast_domain::Timestamp;
 use holdfast_domain::attempt::Window;
-use holdfast_domain::money::Currency;
 use holdfast_domain::reconciliation::{
-    BankEntry, Finding, Found, Pass, Payout, PayoutState, balance_of_payouts, find_payouts,
+    BankEntry, Finding, Found, PaidRow, Pass, Payout, PayoutState, Payouts, balance_of_payouts, find_payouts,
 };
-use holdfast_settlement::decimal::Decimal;
 use holdfast_settlement::format::camt::BankMessage;
 use holdfast_settlement::format::{FormatError, Rows};
 use holdfast_settlement::record::{Kind, Record, Side, Status};
@@ -30,18 +27,6 @@ use crate::{Run, sources, unread};
 pub(crate) const FOLDER: &str = "bank";
 /// A transfer inside Europe takes a day; a long weekend lies between at worst.
 const TRANSIT_MAX: Duration = Duration::from_secs(5 * 24 * 3600);
-/// Payouts that are remembered of one file. A provider makes one a day.
-const PAYOUTS_MAX: usize = 2_000;
-
-/// What one payout sums to while a file is read.
-#[derive(Default)]
-struct Sum {
-    /// What its own row says.
-    said: Option<(i64, String, Option<Timestamp>)>,
-    /// What the rows of its payments leave after fees.
-    net: Option<Decimal>,
-    latest: Option<Timestamp>,
-}
 
 impl Run<'_> {
     /// What a provider's file says was paid out: its payout rows, or where there are none the sums of what is left.
@@ -53,44 +38,22 @@ impl Run<'_> {
         run: &str,
     ) -> Result<Vec<Payout>, FormatError> {
         let mut rows = format.open(key, &file.spool)?;
-        let mut sums: BTreeMap<(String, Currency), Sum> = BTreeMap::new();
+        let mut payouts = Payouts::default();
         let mut record = Record::blank(Side::Network);
         while rows.read(&mut record)? {
-            if record.kind == Kind::Payout {
-                let reference = [&record.event_ref, &record.payout, &record.merchant_ref, &record.batch];
-                let Some(reference) = reference.into_iter().find(|text| !text.is_empty()) else { continue };
-                let sum = sums.entry((reference.clone(), record.currency)).or_default();
-                let before = sum.said.as_ref().map_or(0, |(amount, _, _)| *amount);
-                let amount = before.saturating_sub(record.amount_minor);
-                sum.said = Some((amount, record.merchant_ref.clone(), record.time()));
-            } else if !record.payout.is_empty()
-                && let Some((net, currency)) = record.net
-            {
-                let sum = sums.entry((record.payout.clone(), currency)).or_default();
-                sum.net = Some(sum.net.map_or(Some(net), |before| before.checked_add(net)).unwrap_or(net));
-                sum.latest = sum.latest.max(record.time());
-            }
+            payouts.add(&PaidRow {
+                is_payout: record.kind == Kind::Payout,
+                reference: &record.event_ref,
+                payout: &record.payout,
+                text: &record.merchant_ref,
+                batch: &record.batch,
+                amount_minor: record.amount_minor,
+                currency: record.currency,
+                net: record.net.map(|(net, currency)| (net.widened(), currency)),
+                at: record.time(),
+            });
         }
-        let now = self.startup.now();
-        let payouts = sums.into_iter().filter_map(|((reference, currency), sum)| {
-            let (amount_minor, remittance, paid_at) = match sum.said {
-                Some(said) => said,
-                // Providers write more decimals than the currency has: added up whole, and rounded once.
-                None => (sources::minor_of(sum.net?, currency)?, String::new(), sum.latest),
-            };
-            Some(Payout {
-                version: 1,
-                provider: format.name().to_owned(),
-                reference,
-                remittance,
-                amount_minor,
-                currency,
-                paid_at: paid_at.unwrap_or(now),
-                run: run.to_owned(),
-                arrived: None,
-            })
-        });
-        Ok(payouts.filter(|payout| payout.amount_minor != 0).take(PAYOUTS_MAX).collect())
+        Ok(payouts.paid(format.name(), run, self.startup.now()))
     }
 
     /// From now on the bank's statements are looked through for them.

@@ -4,6 +4,7 @@
 //! nothing of it is used; one whose bytes were settled before is refused.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 use holdfast_aws::Failure;
 use holdfast_aws::attempts::{Attempts, AttemptsError};
@@ -12,11 +13,14 @@ use holdfast_aws::ledger::{Selection, Through};
 use holdfast_domain::Timestamp;
 use holdfast_domain::attempt::{Attempt, WINDOW_MINUTES_MAX, Window};
 use holdfast_domain::event::Event;
-use holdfast_domain::reconciliation::{FileRecord, Finding, Pass, RefusedFile};
+use holdfast_domain::reconciliation::{FileRecord, Finding, OpenPayment, Pass, RefusedFile, SETTLES_WITHIN};
+use holdfast_settlement::format::ledger::HEADER;
 use holdfast_settlement::format::{Fault, FormatError, Rows};
 use holdfast_settlement::record::{Record, Side};
-use holdfast_settlement::{Break, Go, Policy, Progress, Reconciliation, Report, RunError, Settlement, What};
+use holdfast_settlement::report::Lookout;
+use holdfast_settlement::{Break, Go, Judged, Policy, Progress, Reconciliation, Report, RunError, Settlement, What};
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::effects::Outcome;
@@ -42,14 +46,21 @@ pub(crate) struct Asked<'a> {
     to: Option<Timestamp>,
 }
 
-/// What a file's records say of when they happened.
+/// What a file's records say of when they happened, and what earlier files have to do with it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Span {
     pub(crate) window: Window,
-    /// Whose bookings are laid beside: the last payments are booked a moment after they were charged.
+    /// Whose bookings belong to it: the last payments are booked a moment after they were charged.
     pub(crate) books: Window,
+    /// Those of them that no earlier file of the provider was settled with: they are laid beside, and judged.
+    pub(crate) judged: Window,
     /// What happened up to here and is not in the file is not coming.
     pub(crate) complete_until: Timestamp,
     pub(crate) rows: u64,
+    /// Bookings that earlier files left open, which are judged too.
+    pub(crate) carried: Vec<OpenPayment>,
+    /// Those of them that this file has, by their names.
+    pub(crate) at_network: BTreeSet<String>,
 }
 
 /// Why there is no report of a file.
@@ -164,19 +175,32 @@ impl Run<'_> {
                 return self.conclude(Outcome::new(self.summary(Pass::Clearing, &run, finding))).await;
             }
         };
-        let answer = self.conclude(outcome).await?;
-        self.after_settling(asked, file, &run).await?;
-        Ok(answer)
+        self.conclude_file(asked, file, &run, outcome).await
     }
 
-    /// What a settled file leaves for the bank's statements, and its bytes.
-    pub(crate) async fn after_settling(&self, asked: &Asked<'_>, file: &Downloaded, run: &str) -> Result<(), Failure> {
+    /// Tells what a file came to, and remembers what it leaves for later ones and for the bank's statements, and its bytes.
+    pub(crate) async fn conclude_file(
+        &self,
+        asked: &Asked<'_>,
+        file: &Downloaded,
+        run: &str,
+        mut outcome: Outcome,
+    ) -> Result<Value, Failure> {
+        let left = outcome.left.take();
+        let answer = self.conclude(outcome).await?;
+        if self.dry_run {
+            return Ok(answer);
+        }
+        if let Some(left) = left {
+            self.remember_open(left).await?;
+        }
         match self.payouts_of(asked.format, asked.key, file, run) {
             Ok(payouts) => self.remember_payouts(&payouts).await?,
             // It was read to its end a moment ago: this is the disk and not the file.
             Err(error) => return Err(Failure::LookBeforeRetry(error.to_string())),
         }
-        self.remember(asked.key, file, None).await
+        self.remember(asked.key, file, None).await?;
+        Ok(answer)
     }
 
     /// A provider's file, by its key.
@@ -187,18 +211,17 @@ impl Run<'_> {
     }
 
     async fn lay_side_by_side(&self, asked: &Asked<'_>, file: &Downloaded, run: &str) -> Result<Outcome, Stopped> {
-        let span = self.span(asked, file)?;
-        let window = span.window;
-        let (marks, mut at_least) = match self.marks(&window).await {
+        let span = self.span(asked, file, run).await?;
+        let (marks, mut at_least) = match self.marks(&span.window).await {
             Ok(marks) => (marks, None),
             Err(why) => (Vec::new(), Some(why)),
         };
         let mut books = Spool::new();
-        self.export(Selection::Window(span.books), &mut books).await?;
-        let policy = Policy::new(asked.format.name(), self.startup.now(), Some(span.complete_until), self.next_file());
+        self.export_bookings(span.judged, &mut books).await?;
+        let policy = self.policy_of(asked, &span, self.startup.now());
         let first = self.run_engine(asked, file, &policy, &[&books], &marks)?;
         // What the ledger had booked on other days is asked for by key, and laid beside.
-        let (keys, nameless) = unmatched(&first);
+        let (keys, nameless) = wanted(&first, &span.carried);
         if nameless > 0 {
             at_least = Some(format!(
                 "{nameless} records without our key were looked for in the ledger's bookings of these days only"
@@ -211,27 +234,54 @@ impl Run<'_> {
             first
         } else {
             let mut others = Spool::new();
-            self.export(Selection::Keys { keys, outside: Some(span.books) }, &mut others).await?;
+            self.export(Selection::Keys { keys, outside: Some(span.judged) }, &mut others).await?;
             self.run_engine(asked, file, &policy, &[&books, &others], &marks)?
         };
         tracing::info!(run, rows = span.rows, "the file was read to its end");
-        let found = settlement.found(&marks, &[], window, at_least);
-        let doubts = settlement.doubts(&marks);
+        self.settled(asked, run, (&span, &marks, at_least), settlement).await
+    }
+
+    /// What a run over everything comes to.
+    pub(crate) async fn settled(
+        &self,
+        asked: &Asked<'_>,
+        run: &str,
+        (span, marks, at_least): (&Span, &[Attempt], Option<String>),
+        settlement: Settlement,
+    ) -> Result<Outcome, Stopped> {
+        let mut found = settlement.found(marks, &[], span.window, at_least);
+        let (left, findings) = self.left_open(asked.format.name(), run, span, &settlement).await?;
+        found.findings.extend(findings);
+        let doubts = settlement.doubts(marks);
         let mut outcome = Outcome::new(self.summary(Pass::Clearing, run, Finding::Complete(Box::new(found))));
         outcome.doubts = doubts;
         outcome.retry_after = self.next_file();
+        outcome.left = Some(left);
         outcome.settlement = Some(settlement);
         Ok(outcome)
     }
 
+    pub(crate) fn policy_of(&self, asked: &Asked<'_>, span: &Span, now: Timestamp) -> Policy {
+        let carried = span.carried.iter().map(OpenPayment::name).collect();
+        Policy {
+            settles_within: SignedDuration::try_from(SETTLES_WITHIN).unwrap_or(SignedDuration::ZERO),
+            judged: Some(Judged { window: span.judged, carried }),
+            ..Policy::new(asked.format.name(), now, Some(span.complete_until), self.next_file())
+        }
+    }
+
     /// Reads the file once, whole: nothing is done about a file that breaks off in its last line.
-    pub(crate) fn span(&self, asked: &Asked<'_>, file: &Downloaded) -> Result<Span, Stopped> {
+    pub(crate) async fn span(&self, asked: &Asked<'_>, file: &Downloaded, run: &str) -> Result<Span, Stopped> {
+        let open = self.open_payments(asked.format.name()).await?;
+        let carried = open.inputs_of(run);
+        let mut lookout = Lookout::new(&carried);
         let mut rows = asked.format.open(asked.key, &file.spool)?;
         let mut record = Record::blank(Side::Network);
         let (mut first, mut last, mut count) = (Timestamp::MAX, Timestamp::MIN, 0_u64);
         let mut watch = self.watch();
         while rows.read(&mut record)? {
             count += 1;
+            lookout.look(&record);
             if let Some(at) = record.at.or(record.booked_at) {
                 (first, last) = (first.min(at), last.max(at));
             }
@@ -250,7 +300,13 @@ impl Run<'_> {
         let margin = self.startup.config.policy.clock_margin();
         let complete_until = asked.to.unwrap_or_else(|| last.checked_sub(margin).unwrap_or(last));
         let books = Window { from, to: to.checked_add(margin).unwrap_or(to) };
-        Ok(Span { window: Window { from, to }, books, complete_until, rows: count })
+        // A file begins with what the one before was too late for: most bookings of those minutes were settled with that one.
+        let after_earlier =
+            |until: Timestamp| until.checked_add(SignedDuration::from_nanos(1)).unwrap_or(until).max(from);
+        let judged_from = open.judged_before(run).filter(|_| asked.from.is_none()).map_or(from, after_earlier);
+        let judged = Window { from: judged_from, to: books.to };
+        let at_network = lookout.seen();
+        Ok(Span { window: Window { from, to }, books, judged, complete_until, rows: count, carried, at_network })
     }
 
     fn run_engine(
@@ -276,6 +332,14 @@ impl Run<'_> {
                 Err(Stopped::CutShort { why, resume })
             }
         }
+    }
+
+    /// The bookings of a stretch of time. Where earlier files have had all of it, there is nothing to ask for.
+    pub(crate) async fn export_bookings(&self, window: Window, to: &mut Spool) -> Result<(), Stopped> {
+        if window.from > window.to {
+            return writeln!(to, "{HEADER}").map_err(|error| Stopped::Hindered(error.to_string()));
+        }
+        self.export(Selection::Window(window), to).await
     }
 
     pub(crate) async fn export(&self, rows: Selection, to: &mut Spool) -> Result<(), Stopped> {
@@ -345,8 +409,9 @@ impl Run<'_> {
     }
 }
 
-/// Keys that the ledger may have booked on other days, and how many records without a key it may have too.
-pub(crate) fn unmatched(settlement: &Settlement) -> (Vec<String>, usize) {
+/// Keys that the ledger may have booked on other days, those that are carried among them, and how many records without a key it
+/// may have too.
+pub(crate) fn wanted(settlement: &Settlement, carried: &[OpenPayment]) -> (Vec<String>, usize) {
     let of_other_days = |what: &What| match what {
         What::NetworkOnly { .. }
         | What::LostInFailover { .. }
@@ -363,7 +428,9 @@ pub(crate) fn unmatched(settlement: &Settlement) -> (Vec<String>, usize) {
         | What::RepeatedByNetwork => false,
     };
     let open = settlement.breaks.iter().filter(|found| of_other_days(&found.what));
-    let keys: BTreeSet<&str> = open.map(|found| found.merchant_ref.as_str()).filter(|key| !key.is_empty()).collect();
+    let carried = carried.iter().map(|payment| payment.key.as_str());
+    let keys = open.map(|found| found.merchant_ref.as_str()).chain(carried);
+    let keys: BTreeSet<&str> = keys.filter(|key| !key.is_empty()).collect();
     let nameless = |found: &&Break| matches!(found.what, What::NetworkOnly { .. }) && found.merchant_ref.is_empty();
     (keys.into_iter().map(str::to_owned).collect(), settlement.breaks.iter().filter(nameless).count())
 }

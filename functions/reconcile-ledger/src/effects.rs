@@ -14,6 +14,7 @@ use holdfast_domain::reconciliation::{Doubt, Finding, InDoubt, RunRecord, Summar
 use holdfast_settlement::Settlement;
 use serde_json::{Value, json};
 
+use crate::carried::Left;
 use crate::{FUNCTION, Run, unread};
 
 /// Entries of the list that are written at once.
@@ -30,12 +31,14 @@ pub(crate) struct Outcome {
     pub(crate) retry_after: Timestamp,
     /// The report of a pass that has no settlement: a line of JSON each.
     pub(crate) lines: Option<String>,
+    /// What the provider's next file settles.
+    pub(crate) left: Option<Left>,
 }
 
 impl Outcome {
     pub(crate) fn new(summary: Summary) -> Self {
         let retry_after = summary.at;
-        Self { summary, settlement: None, doubts: Vec::new(), retry_after, lines: None }
+        Self { summary, settlement: None, doubts: Vec::new(), retry_after, lines: None, left: None }
     }
 }
 

@@ -13,6 +13,7 @@ use holdfast_domain::trigger::{Action, Manual, Trigger};
 use serde_json::{Value, json};
 
 mod bank;
+mod carried;
 mod clearing;
 mod effects;
 mod now;

@@ -14,13 +14,13 @@ use holdfast_domain::reconciliation::{Finding, Pass, ShardStep};
 use holdfast_settlement::matching::fold;
 use holdfast_settlement::record::Side;
 use holdfast_settlement::shard::{Narrowed, Part, Picked, Slicing, Step, Sums, merged};
-use holdfast_settlement::{Policy, Report, RunError, Scope, Settlement, Source};
+use holdfast_settlement::{Report, RunError, Scope, Settlement, Source};
 use jiff::tz::Offset;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::clearing::{Asked, Stopped, unmatched};
+use crate::clearing::{Asked, Span, Stopped, wanted};
 use crate::effects::Outcome;
 use crate::objects::{DownloadError, Downloaded};
 use crate::spool::Spool;
@@ -42,10 +42,7 @@ struct Plan {
     object: String,
     digest: String,
     slicing: Slicing,
-    window: Window,
-    books: Window,
-    complete_until: Timestamp,
-    rows: u64,
+    span: Span,
     /// What proposals and deadlines are dated by, so that a step that is repeated comes to the same.
     now: Timestamp,
 }
@@ -92,7 +89,8 @@ impl Run<'_> {
 
     async fn plan(&self, asked: &Asked<'_>, slices: u32) -> Result<Value, Stopped> {
         let file = self.fetch_file(asked.key).await?;
-        let span = self.span(asked, &file)?;
+        let run = format!("clearing-{}", file.digest.get(..12).unwrap_or(&file.digest));
+        let span = self.span(asked, &file, &run).await?;
         let date = |at: Timestamp| Offset::UTC.to_datetime(at).date();
         let (first, last) = (date(span.books.from), date(span.books.to));
         let days = last.since(first).map_or(0, |days| days.get_days());
@@ -101,24 +99,15 @@ impl Run<'_> {
             let why = format!("{} dates in {slices} slices are more than {SHARDS_MAX} shards", slicing.days);
             return Err(Stopped::Hindered(why));
         }
-        let plan = Plan {
-            run: format!("clearing-{}", file.digest.get(..12).unwrap_or(&file.digest)),
-            object: asked.key.to_owned(),
-            digest: file.digest,
-            slicing,
-            window: span.window,
-            books: span.books,
-            complete_until: span.complete_until,
-            rows: span.rows,
-            now: self.startup.now(),
-        };
+        let plan =
+            Plan { run, object: asked.key.to_owned(), digest: file.digest, slicing, span, now: self.startup.now() };
         self.leave(&plan_key(asked.key), &plan).await?;
         let of = |step: ShardStep| -> Vec<Value> {
             let shards = 0..slicing.shards();
             shards.map(|shard| json!({"action": "shard", "step": step, "object": asked.key, "shard": shard})).collect()
         };
         Ok(json!({
-            "run": plan.run, "object": asked.key, "rows": plan.rows,
+            "run": plan.run, "object": asked.key, "rows": plan.span.rows,
             "sums": of(ShardStep::Sums), "rows_of": of(ShardStep::Rows),
         }))
     }
@@ -169,13 +158,11 @@ impl Run<'_> {
                 Outcome::new(self.summary(Pass::Clearing, &plan.run, Finding::Unknown { why, resume }))
             }
         };
-        let complete = outcome.settlement.is_some();
-        let answer = self.conclude(outcome).await?;
-        if complete {
-            let file = self.fetch_file(asked.key).await.map_err(hindered)?;
-            self.after_settling(asked, &file, &plan.run).await?;
+        if outcome.settlement.is_none() {
+            return self.conclude(outcome).await;
         }
-        Ok(answer)
+        let file = self.fetch_file(asked.key).await.map_err(hindered)?;
+        self.conclude_file(asked, &file, &plan.run, outcome).await
     }
 
     async fn merge_all(&self, asked: &Asked<'_>, plan: &Plan) -> Result<Outcome, Stopped> {
@@ -184,7 +171,7 @@ impl Run<'_> {
         for shard in 0..plan.slicing.shards() {
             picked.push(self.left(&key_of(plan, "rows", Some(shard))).await?);
         }
-        let policy = Policy::new(asked.format.name(), plan.now, Some(plan.complete_until), self.next_file());
+        let policy = self.policy_of(asked, &plan.span, plan.now);
         let run = |others: Vec<Box<dyn Source + '_>>| -> Result<Settlement, Stopped> {
             match merged(&policy, &sources::limits(), &SOURCES, &narrowed, &picked, others)? {
                 Report::Complete(settlement) => Ok(settlement),
@@ -192,7 +179,7 @@ impl Run<'_> {
             }
         };
         let first = run(Vec::new())?;
-        let (keys, nameless) = unmatched(&first);
+        let (keys, nameless) = wanted(&first, &plan.span.carried);
         let at_least = (nameless > 0).then(|| {
             format!("{nameless} records without our key were looked for in the ledger's bookings of these days only")
         });
@@ -200,17 +187,11 @@ impl Run<'_> {
         let settlement = if keys.is_empty() {
             first
         } else {
-            self.export(Selection::Keys { keys, outside: Some(plan.books) }, &mut elsewhere).await?;
+            self.export(Selection::Keys { keys, outside: Some(plan.span.judged) }, &mut elsewhere).await?;
             run(vec![Box::new(sources::ledger("ledger, other days", &elsewhere))])?
         };
         let marks = picked.iter().flat_map(Picked::marks).collect::<Vec<_>>();
-        let found = settlement.found(&marks, &[], plan.window, at_least);
-        let doubts = settlement.doubts(&marks);
-        let mut outcome = Outcome::new(self.summary(Pass::Clearing, &plan.run, Finding::Complete(Box::new(found))));
-        outcome.doubts = doubts;
-        outcome.retry_after = self.next_file();
-        outcome.settlement = Some(settlement);
-        Ok(outcome)
+        self.settled(asked, &plan.run, (&plan.span, &marks, at_least), settlement).await
     }
 
     fn add_up(&self, asked: &Asked<'_>, plan: &Plan, read: &Read, shard: u32) -> Result<Sums, Stopped> {
@@ -284,14 +265,13 @@ impl Read {
         if file.digest != plan.digest {
             return Err(Stopped::Hindered(format!("{} has changed since it was planned; plan again", asked.key)));
         }
-        let day = Offset::UTC.to_timestamp(plan.slicing.date_of(shard).at(0, 0, 0, 0)).unwrap_or(plan.books.from);
-        let next = day.checked_add(Duration::from_secs(24 * 3600)).unwrap_or(plan.books.to);
-        let window = Window { from: day.max(plan.books.from), to: next.min(plan.books.to) };
+        let Span { window: marked, books, judged, .. } = &plan.span;
+        let day = Offset::UTC.to_timestamp(plan.slicing.date_of(shard).at(0, 0, 0, 0)).unwrap_or(books.from);
+        let next = day.checked_add(Duration::from_secs(24 * 3600)).unwrap_or(books.to);
+        let window = Window { from: day.max(judged.from), to: next.min(judged.to) };
         let mut books = Spool::new();
-        if window.from <= window.to {
-            run.export(Selection::Window(window), &mut books).await?;
-        }
-        let of_day = Window { from: day.max(plan.window.from), to: next.min(plan.window.to) };
+        run.export_bookings(window, &mut books).await?;
+        let of_day = Window { from: day.max(marked.from), to: next.min(marked.to) };
         let marks =
             if of_day.from <= of_day.to { run.marks(&of_day).await.map_err(Stopped::Hindered)? } else { Vec::new() };
         Ok(Self { file, books, attempts: fold(&marks) })

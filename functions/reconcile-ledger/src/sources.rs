@@ -1,7 +1,5 @@
 //! Spools as rows, whatever their format.
 
-use holdfast_domain::money::Currency;
-use holdfast_settlement::decimal::{Decimal, SCALE_MAX};
 use holdfast_settlement::format::adyen::{Identity, SettlementDetails};
 use holdfast_settlement::format::ctf::BaseTwo;
 use holdfast_settlement::format::ipm::{Clearing, Container};
@@ -159,14 +157,6 @@ pub(crate) fn ledger<'a>(name: &'a str, spool: &'a Spool) -> Seekable<'a> {
     Seekable::new(name, rows).of_bytes(spool.bytes())
 }
 
-/// Minor units of an exact sum, rounded half away from zero; `None` where they are more than 64 bits.
-pub(crate) fn minor_of(sum: Decimal, currency: Currency) -> Option<i64> {
-    let digits = u32::from(SCALE_MAX).saturating_sub(u32::try_from(currency.exponent()).ok()?);
-    let unit = 10_i128.checked_pow(digits)?;
-    let half = if sum.units < 0 { -(unit / 2) } else { unit / 2 };
-    i64::try_from((sum.widened() + half) / unit).ok()
-}
-
 /// What one run may use.
 pub(crate) fn limits() -> Limits {
     Limits { memory_bytes: ROWS_BYTES, spill_directory: Some(std::env::temp_dir()), residue_rows_max: RESIDUE_MAX }
@@ -174,24 +164,4 @@ pub(crate) fn limits() -> Limits {
 
 pub(crate) fn reader<'a>(name: &str, spool: &'a Spool) -> Result<SpoolReader<'a>, FormatError> {
     spool.read().map_err(|error| FormatError::at(name, Position::default(), Fault::Io(error)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(sum: &str, currency: &str, expected: i64) {
-        let sum = Decimal::parse(sum.as_bytes()).unwrap();
-        assert_eq!(minor_of(sum, Currency::parse(currency).unwrap()), Some(expected));
-    }
-
-    #[test]
-    fn a_sum_is_rounded_once_and_away_from_zero() {
-        check("90.8049", "EUR", 9080);
-        check("90.805", "EUR", 9081);
-        check("-90.805", "EUR", -9081);
-        check("905.4", "JPY", 905);
-        check("1.2345", "KWD", 1235);
-    }
 }

@@ -10,6 +10,7 @@ pub use breaks::{AtNetwork, Break, Suggestion, Waiting, What};
 pub(crate) use conservation::conserve;
 pub use conservation::{Conservation, Reason, Tally};
 use holdfast_domain::money::Currency;
+pub use open::Lookout;
 use serde::Serialize;
 pub use told::Promise;
 use xxhash_rust::xxh3::xxh3_128;

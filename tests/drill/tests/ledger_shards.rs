@@ -12,6 +12,8 @@ use holdfast_world::{Region, s3};
 use serde_json::{Value, json};
 
 const OUTAGE: Duration = Duration::from_secs(120);
+/// Clients go on paying: so long after a file was made nothing is booked any more in the time that it covers.
+const BOOKED_WITHIN: Duration = Duration::from_secs(35);
 const FILE: &str = "holdfast/clearing/stripe/large.csv";
 
 fn machine() -> Value {
@@ -30,6 +32,7 @@ fn after_an_outage<F: Future<Output = ()>>(story: impl FnOnce(Deployment) -> F) 
         tokio::time::sleep(OUTAGE + Duration::from_secs(150)).await;
         let file = deployment.network.settlement_file();
         s3::put_object(&deployment.world, bucket(Region::LONDON), FILE, file.into()).unwrap();
+        tokio::time::sleep(BOOKED_WITHIN).await;
         story(deployment).await;
     });
 }
@@ -93,6 +96,34 @@ fn the_state_machine_in_shards_comes_to_what_one_invocation_comes_to() {
         let again = json!({"action": "reconcile", "pass": "clearing", "object": FILE});
         let again = ask(&deployment, &again).await.unwrap();
         assert!(again["refused"].as_str().unwrap_or_default().contains("was settled"), "{again}");
+    });
+}
+
+/// The merge asks the ledger for what was booked on days that an earlier file was settled with.
+#[test]
+fn what_an_earlier_file_left_open_is_settled_by_a_later_one_in_shards() {
+    after_an_outage(|deployment| async move {
+        let file = deployment.network.settlement_file();
+        tokio::time::sleep(BOOKED_WITHIN).await;
+        let mut rows: Vec<&str> = file.lines().collect();
+        let header = rows.remove(0);
+        let middle = rows.len() / 2;
+        let late = rows.remove(middle / 2);
+        let day = |name: &str, rows: &[&str]| {
+            let key = format!("holdfast/clearing/stripe/{name}.csv");
+            let file = format!("{header}\n{}\n", rows.join("\n"));
+            s3::put_object(&deployment.world, bucket(Region::LONDON), &key, file.into()).unwrap();
+            key
+        };
+        let monday = day("monday", &rows[..middle]);
+        ask(&deployment, &json!({"action": "reconcile", "pass": "clearing", "object": monday})).await.unwrap();
+        let tuesday = day("tuesday", &[&[late], &rows[middle..]].concat());
+        let whole = json!({"action": "reconcile", "pass": "clearing", "object": tuesday, "dry_run": true});
+        let whole = ask(&deployment, &whole).await.unwrap();
+        let expected = &whole["summary"]["finding"]["complete"];
+        let merged = run_machine(&deployment, json!({"object": tuesday, "slices": 3})).await;
+        assert_eq!(&merged["summary"]["finding"]["complete"], expected, "{merged}");
+        assert!(expected["others"]["NetworkOnly"].is_null(), "the late payment has no booking: {expected}");
     });
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use holdfast_domain::reconciliation::{FileRecord, InDoubt, Payout, RunRecord};
+use holdfast_domain::reconciliation::{FileRecord, InDoubt, OpenPayments, Payout, RunRecord};
 use serde::de::DeserializeOwned;
 
 use super::{Condition, Coordination, CoordinationError, body};
@@ -29,6 +29,17 @@ impl Coordination {
     pub async fn save_payout(&self, payout: &Payout) -> Result<(), CoordinationError> {
         let condition = Condition::Version(payout.version.saturating_sub(1));
         self.put(&self.payout_key(), &payout.name(), payout, payout.version, condition).await
+    }
+
+    /// What a provider's files have left open; nothing before the first of them.
+    pub async fn open_payments(&self, provider: &str) -> Result<OpenPayments, CoordinationError> {
+        Ok(self.read(&self.open_payments_key(), provider).await?.unwrap_or_default())
+    }
+
+    /// Remembers what is open; `open.version` must be one above the version that was read.
+    pub async fn save_open_payments(&self, provider: &str, open: &OpenPayments) -> Result<(), CoordinationError> {
+        let condition = Condition::Version(open.version.saturating_sub(1));
+        self.put(&self.open_payments_key(), provider, open, open.version, condition).await
     }
 
     /// Every record of a partition.
@@ -104,6 +115,9 @@ impl Coordination {
         self.put(&self.clearing_file_key(), &record.digest, record, record.version, condition).await
     }
 
+    fn open_payments_key(&self) -> String {
+        format!("open-payments#{}", self.cluster)
+    }
     fn payout_key(&self) -> String {
         format!("payout#{}", self.cluster)
     }

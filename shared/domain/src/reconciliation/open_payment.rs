@@ -50,12 +50,12 @@ pub struct OpenPayments {
     pub version: u64,
     /// Each once. What the last run closed stays until the next one, so that a run that is repeated comes to the same.
     pub payments: Vec<OpenPayment>,
-    /// Until when bookings were looked for.
+    /// Up to when bookings were judged.
     #[serde(default)]
     pub judged: Option<Judged>,
 }
 
-/// Up to when the files that were settled are complete.
+/// Up to when bookings were judged: each was matched, carried or told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
     /// The last run.
@@ -72,6 +72,11 @@ impl OpenPayments {
     pub fn judged_before(&self, run: &str) -> Option<Timestamp> {
         let judged = self.judged.as_ref()?;
         if judged.run == run { judged.before } else { Some(judged.until) }
+    }
+
+    /// Those that are still open.
+    pub fn open(&self) -> impl Iterator<Item = &OpenPayment> {
+        self.payments.iter().filter(|it| it.closed.is_none())
     }
 
     /// What a run has among its inputs: what other runs have left open, and what it has closed itself, when it is repeated.
@@ -147,13 +152,13 @@ pub struct Carried {
 /// What becomes of the open payments after a run.
 ///
 /// `said` is what the run says of its inputs by their names, `left` what it leaves open itself. What it says nothing of stays
-/// open until it is too old. The run's file is complete up to `complete_until`.
+/// open until it is too old. The run has judged bookings up to `until`.
 #[must_use]
 pub fn carry(
     listed: &OpenPayments,
     said: &BTreeMap<String, Said>,
     left: &[OpenPayment],
-    (run, complete_until): (&str, Timestamp),
+    (run, until): (&str, Timestamp),
     now: Timestamp,
 ) -> Carried {
     let mut carried = Carried::default();
@@ -195,7 +200,7 @@ pub fn carry(
             payments.len()
         ));
     }
-    let until = before.map_or(complete_until, |before| before.max(complete_until));
+    let until = before.map_or(until, |before| before.max(until));
     carried.next = OpenPayments {
         version: listed.version + 1,
         payments: payments.into_values().collect(),

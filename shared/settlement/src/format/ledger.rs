@@ -10,6 +10,9 @@ use super::{Fetch, Rows};
 use crate::decimal::NotAnAmount;
 use crate::record::{Kind, Position, Record, Side};
 
+/// The header of an export: a ledger without bookings is this line.
+pub const HEADER: &str = "attempt_key,network_reference,kind,amount_minor,currency,booked_at";
+
 /// The ledger being read.
 pub struct LedgerRows<R> {
     table: Table<R>,

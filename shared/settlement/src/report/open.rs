@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_domain::reconciliation::{OpenPayment, Said, name_of_payment};
 
+use crate::record::Record;
+
 use super::{Break, Settlement, Waiting, What};
 
 impl Settlement {
@@ -48,4 +50,47 @@ impl Settlement {
 
 fn is_on_its_way(what: &What) -> bool {
     matches!(what, What::NotKnowableBefore { waiting: Waiting::InTransit { .. }, .. })
+}
+
+/// Looks for what earlier runs left open among the records of a file, as they pass by.
+pub struct Lookout<'a> {
+    payments: &'a [OpenPayment],
+    by_reference: BTreeMap<&'a str, Vec<usize>>,
+    by_key: BTreeMap<&'a str, Vec<usize>>,
+    seen: BTreeSet<usize>,
+}
+
+impl<'a> Lookout<'a> {
+    /// For these.
+    #[must_use]
+    pub fn new(payments: &'a [OpenPayment]) -> Self {
+        let index = |of: fn(&OpenPayment) -> &str| {
+            let mut index: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+            for (place, payment) in payments.iter().enumerate().filter(|(_, payment)| !of(payment).is_empty()) {
+                index.entry(of(payment)).or_default().push(place);
+            }
+            index
+        };
+        Self { payments, by_reference: index(|it| &it.reference), by_key: index(|it| &it.key), seen: BTreeSet::new() }
+    }
+
+    /// A record of the file: the same reference, or the same key and kind.
+    pub fn look(&mut self, record: &Record) {
+        if self.payments.is_empty() {
+            return;
+        }
+        for text in [&record.event_ref, &record.group_ref] {
+            self.seen.extend(self.by_reference.get(text.as_str()).into_iter().flatten());
+        }
+        if let Some(places) = self.by_key.get(record.merchant_ref.as_str()) {
+            let kind = record.kind.to_string();
+            self.seen.extend(places.iter().filter(|place| self.payments[**place].kind == kind));
+        }
+    }
+
+    /// Those that the file has, by their names.
+    #[must_use]
+    pub fn seen(self) -> BTreeSet<String> {
+        self.seen.into_iter().map(|place| self.payments[place].name()).collect()
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use holdfast_domain::attempt::Window;
 use holdfast_domain::reconciliation::Said;
 use holdfast_settlement::record::{Kind, Record, Side};
-use holdfast_settlement::report::Settlement;
+use holdfast_settlement::report::{Lookout, Settlement};
 use holdfast_settlement::{Judged, Limits, Method, Policy};
 use jiff::SignedDuration;
 
@@ -76,6 +76,26 @@ fn a_booking_of_another_day_is_the_partner_of_what_the_file_has_late() {
 }
 
 #[test]
+fn an_open_booking_is_seen_in_a_file_by_its_reference_or_by_its_key_and_kind() {
+    let open = World { ledger: vec![ledger("e", "k", 100)], network: vec![], attempts: vec![] };
+    let open = open.run(of_the_day(&[]), Method::Sort, Limits::default()).open_payments("r1");
+    let refund = record(Side::Network, Kind::Refund, "r", "k", -100, "EUR");
+    let part = Record { group_ref: "e".into(), ..network("p", "", 40) };
+    for (row, seen) in [
+        (network("e", "", 100), true),
+        (network("other", "k", 100), true),
+        (part, true),
+        (refund, false),
+        (network("other", "other", 100), false),
+        (network("", "", 100), false),
+    ] {
+        let mut lookout = Lookout::new(&open);
+        lookout.look(&row);
+        assert_eq!(!lookout.seen().is_empty(), seen, "{row:?}");
+    }
+}
+
+#[test]
 fn a_run_says_what_became_of_each_booking_that_was_carried() {
     let carried = ["settled", "waits", "late", "unseen"].map(|key| booked(ledger(&format!("e-{key}"), key, 100), -DAY));
     let mut ledger_rows = carried.clone();
@@ -90,7 +110,9 @@ fn a_run_says_what_became_of_each_booking_that_was_carried() {
     let open = World { ledger: carried.to_vec(), network: vec![], attempts: vec![] };
     let inputs = open.run(of_the_day(&names), Method::Sort, Limits::default()).open_payments("r1");
     assert_eq!(inputs.len(), 4);
-    let at_network = BTreeSet::from([carried[0].name()]);
+    let mut lookout = Lookout::new(&inputs);
+    world.network.iter().for_each(|row| lookout.look(row));
+    let at_network = lookout.seen();
     let said: Vec<_> = found.said_of(&inputs, &at_network).into_iter().collect();
     let name = |place: usize| carried[place].name();
     // Nothing is said of what neither side shows: it stays open until it is too old.
