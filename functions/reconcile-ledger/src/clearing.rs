@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 
 use crate::effects::Outcome;
 use crate::objects::{DownloadError, Downloaded};
+use crate::shards::SHARDS;
 use crate::sources::{self, Format};
 use crate::spool::Spool;
 use crate::{Run, bank, unread};
@@ -42,8 +43,10 @@ const KEYS_MAX: usize = 200_000;
 pub(crate) struct Asked<'a> {
     pub(crate) key: &'a str,
     pub(crate) format: Format,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
+    pub(crate) from: Option<Timestamp>,
+    pub(crate) to: Option<Timestamp>,
+    /// The folder of what the steps of a run in shards come to.
+    pub(crate) steps: &'static str,
 }
 
 /// What a file's records say of when they happened, and what earlier files have to do with it.
@@ -137,7 +140,7 @@ impl Run<'_> {
             return Ok(refusal);
         }
         match format {
-            Some(format) => self.settle_file(&Asked { key, format, from, to }, &file).await,
+            Some(format) => self.settle_file(&Asked { key, format, from, to, steps: SHARDS }, &file).await,
             None => self.settle_statement(key, &file).await,
         }
     }
@@ -166,16 +169,24 @@ impl Run<'_> {
 
     async fn settle_file(&self, asked: &Asked<'_>, file: &Downloaded) -> Result<Value, Failure> {
         let run = format!("clearing-{}", file.digest.get(..12).unwrap_or(&file.digest));
-        let outcome = match self.lay_side_by_side(asked, file, &run).await {
-            Ok(outcome) => outcome,
-            Err(Stopped::Broken(problem)) => return self.put_aside(asked.key, file, problem).await,
-            Err(Stopped::Hindered(why)) => return self.conclude(self.unknown(Pass::Clearing, &run, why)).await,
-            Err(Stopped::CutShort { why, resume }) => {
+        self.begin(asked, file, &run).await;
+        let answer = match self.lay_side_by_side(asked, file, &run).await {
+            Ok(outcome) => self.conclude_file(asked, file, &run, outcome).await?,
+            Err(Stopped::Broken(problem)) => self.put_aside(asked.key, file, problem).await?,
+            Err(Stopped::Hindered(why)) if !self.time_left().is_zero() => {
+                self.conclude(self.unknown(Pass::Clearing, &run, why)).await?
+            }
+            // An export that had no time says the same.
+            Err(Stopped::Hindered(why) | Stopped::CutShort { why, .. }) => {
+                let resume = "the next scheduled invocation, which goes on by itself and in shards".to_owned();
                 let finding = Finding::Unknown { why, resume };
-                return self.conclude(Outcome::new(self.summary(Pass::Clearing, &run, finding))).await;
+                let answer = self.conclude(Outcome::new(self.summary(Pass::Clearing, &run, finding))).await?;
+                self.leave_off(&run).await;
+                return Ok(answer);
             }
         };
-        self.conclude_file(asked, file, &run, outcome).await
+        self.end(&run).await;
+        Ok(answer)
     }
 
     /// Tells what a file came to, and remembers what it leaves for later ones and for the bank's statements, and its bytes.
@@ -207,7 +218,7 @@ impl Run<'_> {
     pub(crate) fn asked_for<'a>(&self, key: &'a str) -> Option<Asked<'a>> {
         let folder = key.strip_prefix(FOLDER).and_then(|rest| rest.split_once('/')).map(|(folder, _)| folder);
         let format = folder.and_then(Format::of_folder)?;
-        Some(Asked { key, format, from: None, to: None })
+        Some(Asked { key, format, from: None, to: None, steps: SHARDS })
     }
 
     async fn lay_side_by_side(&self, asked: &Asked<'_>, file: &Downloaded, run: &str) -> Result<Outcome, Stopped> {

@@ -18,7 +18,7 @@ use crate::Run;
 use crate::spool::Spool;
 
 /// Where reports go.
-const REPORTS: &str = "holdfast/reconcile-ledger";
+pub(crate) const REPORTS: &str = "holdfast/reconcile-ledger";
 /// Where copies of files go that cannot be used.
 const QUARANTINE: &str = "holdfast/quarantine";
 /// One upload, or the first byte of a download.

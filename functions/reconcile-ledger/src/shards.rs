@@ -22,12 +22,16 @@ use serde_json::{Value, json};
 
 use crate::clearing::{Asked, Span, Stopped, wanted};
 use crate::effects::Outcome;
-use crate::objects::{DownloadError, Downloaded};
+use crate::objects::{DownloadError, Downloaded, REPORTS};
 use crate::spool::Spool;
 use crate::{FUNCTION, Run, sources};
 
 /// Buckets of a sketch as a power of two: 4 MB for each shard, and enough for ten thousand breaks.
 const BITS: u32 = 18;
+/// The folder of what the state machine's steps come to.
+pub(crate) const SHARDS: &str = "shards";
+/// And of those that go on with a run that was cut short.
+pub(crate) const RESUMED: &str = "resumed";
 /// Slices of a date where nobody asks for another number.
 const SLICES: u32 = 4;
 /// Shards of a run. Each reads the whole file once for each look.
@@ -39,6 +43,7 @@ const PICKED_MAX: usize = 200_000;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Plan {
     run: String,
+    steps: String,
     object: String,
     digest: String,
     slicing: Slicing,
@@ -63,15 +68,25 @@ impl Run<'_> {
             let problem = format!("`{object}` is in no folder of a provider whose files are settled in shards");
             return Err(self.startup.refuse(FUNCTION, problem).await);
         };
+        self.step(&asked, step, shard, slices.unwrap_or(SLICES)).await
+    }
+
+    pub(crate) async fn step(
+        &self,
+        asked: &Asked<'_>,
+        step: ShardStep,
+        shard: Option<u32>,
+        slices: u32,
+    ) -> Result<Value, Failure> {
         let taken = match step {
-            ShardStep::Plan => self.plan(&asked, slices.unwrap_or(SLICES)).await,
+            ShardStep::Plan => self.plan(asked, slices).await,
             ShardStep::Sums | ShardStep::Rows => match shard {
-                Some(shard) if step == ShardStep::Sums => self.sums(&asked, shard).await,
-                Some(shard) => self.rows(&asked, shard).await,
+                Some(shard) if step == ShardStep::Sums => self.sums(asked, shard).await,
+                Some(shard) => self.rows(asked, shard).await,
                 None => Err(Stopped::Hindered(format!("the step `{}` needs `shard`", name_of(step)))),
             },
-            ShardStep::Narrow => self.narrow(&asked).await,
-            ShardStep::Merge => return self.merge(&asked).await,
+            ShardStep::Narrow => self.narrow(asked).await,
+            ShardStep::Merge => return self.merge(asked).await,
         };
         match taken {
             Ok(answer) => Ok(answer),
@@ -99,9 +114,16 @@ impl Run<'_> {
             let why = format!("{} dates in {slices} slices are more than {SHARDS_MAX} shards", slicing.days);
             return Err(Stopped::Hindered(why));
         }
-        let plan =
-            Plan { run, object: asked.key.to_owned(), digest: file.digest, slicing, span, now: self.startup.now() };
-        self.leave(&plan_key(asked.key), &plan).await?;
+        let plan = Plan {
+            run,
+            steps: asked.steps.to_owned(),
+            object: asked.key.to_owned(),
+            digest: file.digest,
+            slicing,
+            span,
+            now: self.startup.now(),
+        };
+        self.leave(&plan_key(asked), &plan).await?;
         let of = |step: ShardStep| -> Vec<Value> {
             let shards = 0..slicing.shards();
             shards.map(|shard| json!({"action": "shard", "step": step, "object": asked.key, "shard": shard})).collect()
@@ -113,7 +135,7 @@ impl Run<'_> {
     }
 
     async fn sums(&self, asked: &Asked<'_>, shard: u32) -> Result<Value, Stopped> {
-        let plan: Plan = self.left(&plan_key(asked.key)).await?;
+        let plan: Plan = self.left(&plan_key(asked)).await?;
         let read = Read::of(self, asked, &plan, shard).await?;
         let sums = self.add_up(asked, &plan, &read, shard)?;
         self.leave_bytes(&key_of(&plan, "sums", Some(shard)), sums.to_bytes()).await?;
@@ -121,7 +143,7 @@ impl Run<'_> {
     }
 
     async fn narrow(&self, asked: &Asked<'_>) -> Result<Value, Stopped> {
-        let plan: Plan = self.left(&plan_key(asked.key)).await?;
+        let plan: Plan = self.left(&plan_key(asked)).await?;
         let mut all = Vec::new();
         for shard in 0..plan.slicing.shards() {
             let bytes = self.left_bytes(&key_of(&plan, "sums", Some(shard))).await?;
@@ -134,7 +156,7 @@ impl Run<'_> {
     }
 
     async fn rows(&self, asked: &Asked<'_>, shard: u32) -> Result<Value, Stopped> {
-        let plan: Plan = self.left(&plan_key(asked.key)).await?;
+        let plan: Plan = self.left(&plan_key(asked)).await?;
         let narrowed = self.narrowed(&plan).await?;
         let read = Read::of(self, asked, &plan, shard).await?;
         let mut picked = self.pick_out(asked, &plan, &read, (&narrowed, shard))?;
@@ -150,7 +172,7 @@ impl Run<'_> {
                 Failure::NothingChanged(why)
             }
         };
-        let plan: Plan = self.left(&plan_key(asked.key)).await.map_err(hindered)?;
+        let plan: Plan = self.left(&plan_key(asked)).await.map_err(hindered)?;
         let outcome = match self.merge_all(asked, &plan).await {
             Ok(outcome) => outcome,
             Err(Stopped::Broken(why) | Stopped::Hindered(why)) => self.unknown(Pass::Clearing, &plan.run, why),
@@ -298,11 +320,11 @@ fn name_of(step: ShardStep) -> &'static str {
 }
 
 /// Of an object and not of its digest: later steps know the object only.
-fn plan_key(object: &str) -> String {
-    format!("holdfast/reconcile-ledger/shards/{object}/plan.json")
+fn plan_key(asked: &Asked<'_>) -> String {
+    format!("{REPORTS}/{}/{}/plan.json", asked.steps, asked.key)
 }
 
 fn key_of(plan: &Plan, what: &str, shard: Option<u32>) -> String {
     let shard = shard.map(|shard| format!("-{shard:05}")).unwrap_or_default();
-    format!("holdfast/reconcile-ledger/shards/{}/{}/{what}{shard}", plan.object, plan.digest)
+    format!("{REPORTS}/{}/{}/{}/{what}{shard}", plan.steps, plan.object, plan.digest)
 }

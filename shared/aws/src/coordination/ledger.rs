@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use holdfast_domain::reconciliation::{FileRecord, InDoubt, OpenPayments, Payout, RunRecord};
+use holdfast_domain::Region;
+use holdfast_domain::reconciliation::{FileRecord, InDoubt, OpenPayments, Payout, RunRecord, UnfinishedRuns};
 use serde::de::DeserializeOwned;
 
 use super::{Condition, Coordination, CoordinationError, body};
@@ -29,6 +30,17 @@ impl Coordination {
     pub async fn save_payout(&self, payout: &Payout) -> Result<(), CoordinationError> {
         let condition = Condition::Version(payout.version.saturating_sub(1));
         self.put(&self.payout_key(), &payout.name(), payout, payout.version, condition).await
+    }
+
+    /// The files of a Region whose settling was begun and has not ended.
+    pub async fn unfinished_runs(&self, region: &Region) -> Result<UnfinishedRuns, CoordinationError> {
+        Ok(self.read(&self.unfinished_key(), region.as_str()).await?.unwrap_or_default())
+    }
+
+    /// Remembers them; `runs.version` must be one above the version that was read.
+    pub async fn save_unfinished_runs(&self, region: &Region, runs: &UnfinishedRuns) -> Result<(), CoordinationError> {
+        let condition = Condition::Version(runs.version.saturating_sub(1));
+        self.put(&self.unfinished_key(), region.as_str(), runs, runs.version, condition).await
     }
 
     /// What a provider's files have left open; nothing before the first of them.
@@ -115,6 +127,9 @@ impl Coordination {
         self.put(&self.clearing_file_key(), &record.digest, record, record.version, condition).await
     }
 
+    fn unfinished_key(&self) -> String {
+        format!("unfinished#{}", self.cluster)
+    }
     fn open_payments_key(&self) -> String {
         format!("open-payments#{}", self.cluster)
     }

@@ -21,6 +21,8 @@ pub const UNFINISHED_MAX: Duration = Duration::from_secs(6 * 3600);
 pub struct Unfinished {
     /// The run, named by the digest of the file's bytes.
     pub run: String,
+    /// That digest: once it is known as settled, there is nothing to go on with.
+    pub digest: String,
     /// Where the file lies. Only there the run goes on.
     pub region: Region,
     /// The file's key.
@@ -107,9 +109,16 @@ pub enum Turn {
 impl Unfinished {
     /// A run that an invocation begins now.
     #[must_use]
-    pub fn begun(run: &str, region: &Region, object: &str, now: Timestamp, held_until: Timestamp) -> Self {
+    pub fn begun(
+        (run, digest): (&str, &str),
+        region: &Region,
+        object: &str,
+        now: Timestamp,
+        held_until: Timestamp,
+    ) -> Self {
         Self {
             run: run.to_owned(),
+            digest: digest.to_owned(),
             region: region.clone(),
             object: object.to_owned(),
             from: None,
@@ -199,7 +208,13 @@ mod tests {
         Region::new(name).unwrap()
     }
     fn begun() -> Unfinished {
-        Unfinished::begun("clearing-0f", &region("eu-west-2"), "holdfast/clearing/stripe/a.csv", at(0), at(900))
+        Unfinished::begun(
+            ("clearing-0f", "0f0f"),
+            &region("eu-west-2"),
+            "holdfast/clearing/stripe/a.csv",
+            at(0),
+            at(900),
+        )
     }
 
     /// Every step once, each shard in its order, and the merge last; whatever the plan says.
