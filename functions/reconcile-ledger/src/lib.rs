@@ -44,7 +44,8 @@ pub async fn handle(startup: &Startup, ledger: Arc<dyn Ledger>, invocation: Invo
     let mut reports = Vec::new();
     for trigger in triggers {
         let run = Run { startup, ledger: &*ledger, invocation: &invocation, dry_run: false };
-        reports.push(run.take(trigger).await?);
+        // Steps within steps: the future of the whole is more than the compiler lays out by itself.
+        reports.push(Box::pin(run.take(trigger)).await?);
     }
     Ok(if reports.len() == 1 { reports.remove(0) } else { Value::Array(reports) })
 }
@@ -77,7 +78,7 @@ impl Run<'_> {
     /// Looks at the last incident's ledger, and goes on with a file that was not settled to its end: neither waits for the other.
     async fn each_minute(&self) -> Result<Value, Failure> {
         let now = self.scheduled().await;
-        let mut answer = match self.go_on().await {
+        let mut answer = match Box::pin(self.go_on()).await {
             Ok(Value::Null) => return now,
             Ok(gone_on) => json!({"unfinished": gone_on}),
             Err(error) => return now.and(Err(error)),

@@ -97,7 +97,7 @@ impl Run<'_> {
                         return Ok(json!({"would": "go on", "run": taken.run, "progress": taken.to_string()}));
                     }
                     match coordination.save_unfinished_runs(&self.startup.region, &next).await {
-                        Ok(()) => return self.drive(taken).await,
+                        Ok(()) => return Box::pin(self.drive(taken)).await,
                         Err(CoordinationError::Conflict { .. }) => return Ok(Value::Null),
                         Err(error) => return Err(unread(error)),
                     }

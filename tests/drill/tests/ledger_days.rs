@@ -145,7 +145,7 @@ fn a_run_that_is_struck_and_repeated_comes_to_the_same() {
     assert!(!expected.is_empty(), "nothing was carried");
     for call in 0..24 {
         for effect in [CallEffect::LoseAnswer, CallEffect::Error { status: 503, code: "ServiceUnavailable" }] {
-            assert_eq!(outcome(Some((call, effect.clone()))), expected, "call {call}, {effect:?}");
+            assert_eq!(outcome(Some((call, effect))), expected, "call {call}, {effect:?}");
         }
     }
 }

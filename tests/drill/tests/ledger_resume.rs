@@ -97,8 +97,8 @@ fn a_run_that_dies_anywhere_is_settled_by_the_next_minutes() {
                 let deployment = deployment;
                 let ours = CallMatch { caller: Some(reconcile_ledger::FUNCTION.to_owned()), ..CallMatch::default() };
                 // A second one dies too: the run that goes on, or the one that goes on with that.
-                deployment.world.inject(CallFault::new(ours.clone(), call..call + 1, effect.clone()));
-                deployment.world.inject(CallFault::new(ours, call + 13..call + 14, effect.clone()));
+                deployment.world.inject(CallFault::new(ours.clone(), call..call + 1, effect));
+                deployment.world.inject(CallFault::new(ours, call + 13..call + 14, effect));
                 let asked = ask(&deployment, false).await;
                 // Before the note there is nothing to go on with: S3's event is repeated by Lambda.
                 if asked.is_err() && unfinished(&deployment) == 0 {

@@ -35,7 +35,7 @@ fn check(world: &World, policy: &Policy, expected: &[&str]) -> Settlement {
         }
         last = Some(found);
     }
-    last.unwrap()
+    last.expect("there are methods")
 }
 
 #[test]
