@@ -68,7 +68,15 @@ fn the_phases_of_writes_add_up() {
         ]
     );
     assert_eq!(total(&budget.writes), seen(84_500));
-    assert_eq!(total(&budget.reads), seen(36_000 + 60_000 + 60_000));
+}
+
+/// A dark Region keeps no connection open; one that answers and only fails keeps each for as long as it may.
+#[test]
+fn connections_are_kept_only_by_a_region_that_still_answers() {
+    let budget = budget(Mode::Auto);
+    assert_eq!(total(&budget.reads), Observed::Seen(36_000 + 60_000));
+    assert_eq!(total(&budget.reads_kept_open), Observed::Seen(36_000 + 60_000 + 60_000));
+    assert!(budget.reads.iter().all(|phase| phase.name != "connections end"), "{:?}", budget.reads);
 }
 
 #[test]
