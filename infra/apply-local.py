@@ -270,7 +270,9 @@ def attested(emulator, terraform, topology, item, run):
     here = topology["data_regions"][1]["region"]
     state["freeze"], state["incident"]["phase"], state["incident"]["to"] = None, "Reconciling", here
     state["incident"]["history"].append({"phase": "Restored", "at": "2026-11-24T14:08:30Z", "sentence": "a rehearsal"})
-    item = {**item, "body": {"S": json.dumps(state)}, "version": {"N": str(state["version"])}}
+    key = {"pk": item["pk"], "sk": item["sk"]}
+    before = {region: table.get_item(TableName=name, Key=key)["Item"] for region, table in tables.items()}
+    item = {**item, "body": {"S": json.dumps(state)}}
     for table in tables.values():
         table.put_item(TableName=name, Item=item)
     terraform.run("plan", "-input=false", "-no-color", "-var", "incidents=read", "-out=attested.tfplan")
@@ -286,7 +288,6 @@ def attested(emulator, terraform, topology, item, run):
     incident = f"e{state['incident']['epoch']}"
 
     def remembered():
-        key = {"pk": item["pk"], "sk": item["sk"]}
         found = tables[here].get_item(TableName=name, Key=key)["Item"]
         return json.loads(found["body"]["S"])["incident"].get("attestations", {})
 
@@ -297,6 +298,8 @@ def attested(emulator, terraform, topology, item, run):
     if "no changes in" not in remembered().get("plan_clean", {}).get("evidence", ""):
         fail(f"the deployed promote-aurora remembers {remembered()}")
     say(f"the deployed promote-aurora remembers of {incident}: {remembered()['plan_clean']['evidence']}")
+    for region, table in tables.items():
+        table.put_item(TableName=name, Item=before[region])
 
 
 def deliver(emulator, terraform, config, config_file, zips):
