@@ -261,6 +261,47 @@ def judged(emulator, terraform, config):
     say("a plan under a freeze fails, and says who and why")
 
 
+def attested(emulator, terraform, topology, item, run):
+    """deliver.sh with a plan, while an incident waits to be closed: the deployed promote-aurora remembers a clean one."""
+    name, tables = topology["coordination_table"], {}
+    for region in [topology["witness"]["region"], topology["data_regions"][1]["region"]]:
+        tables[region] = emulator.client("dynamodb", region)
+    state = json.loads(item["body"]["S"])
+    here = topology["data_regions"][1]["region"]
+    state["freeze"], state["incident"]["phase"], state["incident"]["to"] = None, "Reconciling", here
+    state["incident"]["history"].append({"phase": "Restored", "at": "2026-11-24T14:08:30Z", "sentence": "a rehearsal"})
+    key = {"pk": item["pk"], "sk": item["sk"]}
+    before = {region: table.get_item(TableName=name, Key=key)["Item"] for region, table in tables.items()}
+    item = {**item, "body": {"S": json.dumps(state)}}
+    for table in tables.values():
+        table.put_item(TableName=name, Item=item)
+    terraform.run("plan", "-input=false", "-no-color", "-var", "incidents=read", "-out=attested.tfplan")
+    plan = terraform.json("show", "-json", "attested.tfplan")
+    whole, changed = WORK / "plan.json", WORK / "changed.json"
+    # What the emulator does not give back was explained by the second plan, and is no change.
+    for change in plan["resource_changes"]:
+        if change["change"]["actions"] == ["update"]:
+            change["change"]["actions"] = ["no-op"]
+    whole.write_text(json.dumps(plan))
+    plan["resource_changes"][0]["change"]["actions"] = ["delete"]
+    changed.write_text(json.dumps(plan))
+    incident = f"e{state['incident']['epoch']}"
+
+    def remembered():
+        found = tables[here].get_item(TableName=name, Key=key)["Item"]
+        return json.loads(found["body"]["S"])["incident"].get("attestations", {})
+
+    run(False, f"plan_clean of {incident} is not attested: the plan changes", changed)
+    if remembered():
+        fail("a plan that changes something was attested")
+    run(False, f"plan_clean of {incident} is attested", whole)
+    if "no changes in" not in remembered().get("plan_clean", {}).get("evidence", ""):
+        fail(f"the deployed promote-aurora remembers {remembered()}")
+    say(f"the deployed promote-aurora remembers of {incident}: {remembered()['plan_clean']['evidence']}")
+    for region, table in tables.items():
+        table.put_item(TableName=name, Item=before[region])
+
+
 def deliver(emulator, terraform, config, config_file, zips):
     """deliver.sh while an incident is open, which it refuses, and on a quiet day, when it moves every alias."""
     topology = config["topology"]
@@ -271,11 +312,12 @@ def deliver(emulator, terraform, config, config_file, zips):
         shutil.copy(zips / f"{function}.zip", newer)
         with zipfile.ZipFile(newer / f"{function}.zip", "a") as archive:
             archive.writestr("note", "the same code in other bytes")
-    env = {**terraform.env, "CANARY_SECONDS": "30", "ROLL_OUT_SECONDS": "1"}
+    env = {**terraform.env, "CANARY_SECONDS": "30", "ROLL_OUT_SECONDS": "1", "CHECK_PLAN": str(BINARIES / "check-plan")}
     env["PATH"] = f"{pathlib.Path(sys.executable).parent}:{env['PATH']}"
 
-    def run(expected, word):
-        done = subprocess.run([ROOT / "deliver.sh", config_file, newer], env=env, capture_output=True, text=True)
+    def run(expected, word, plan=None):
+        given = {**env, "PLAN": str(plan)} if plan else env
+        done = subprocess.run([ROOT / "deliver.sh", config_file, newer], env=given, capture_output=True, text=True)
         (WORK / "deliver.log").write_text(done.stdout + done.stderr)
         last = done.stderr.strip().splitlines()[-1]
         if (done.returncode == 0) != expected or word not in done.stderr:
@@ -308,6 +350,9 @@ def deliver(emulator, terraform, config, config_file, zips):
     item = table.get_item(TableName=name, Key=key)["Item"]
     state = json.loads(item["body"]["S"])
     before = live()
+    attested(emulator, terraform, topology, item, run)
+    if live() != before:
+        fail("a delivery that only attests has moved something")
     for freeze, phase, expected, word in [
         ({"by": "grace", "reason": "a rehearsal"}, "Closed", False, "frozen"),
         (None, "Restored", False, "incident e1 is open"),

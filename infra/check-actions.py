@@ -9,9 +9,12 @@ import sys
 
 from policy_sentry.querying.actions import get_action_data
 
-SERVICES = "cloudwatch|dynamodb|ec2|events|kms|lambda|logs|rds|rds-db|s3|secretsmanager|sns|sqs"
+SERVICES = (
+    "application-autoscaling|cloudformation|cloudwatch|dynamodb|ec2|ecs|elasticloadbalancing|events|iam|kms|lambda|logs"
+    "|rds|rds-db|route53|s3|secretsmanager|servicequotas|sns|sqs|ssm|states|sts"
+)
 # Keys of conditions look like actions.
-CONDITION_KEYS = {"dynamodb:LeadingKeys", "kms:ViaService", "lambda:SourceFunctionArn"}
+CONDITION_KEYS = {"dynamodb:LeadingKeys", "iam:PassedToService", "kms:ViaService", "lambda:SourceFunctionArn"}
 
 unknown, known = set(), 0
 for path in sorted(pathlib.Path(sys.argv[1]).rglob("*.tf")):

@@ -46,6 +46,18 @@ for function in $functions; do
   # A plan reads the hash of each zip and nothing else of it.
   echo "$function" >"$work/zips/$function.zip"
 done
+# The example with the ledger's other two strategies, for the tests of what promote-aurora may do.
+for strategy in read_replica restore_from_snapshot; do
+  python3 -c '
+import json, sys
+config = json.load(open("../events/config.example.json"))
+config["topology"]["ledger_strategy"] = sys.argv[1]
+if sys.argv[1] == "restore_from_snapshot":
+    for data in config["topology"]["data_regions"]:
+        data["restore_into"] = {"instance_class": "db.r6g.large", "subnet_group": "ledger", "security_groups": ["sg-1"]}
+json.dump(config, sys.stdout)
+' "$strategy" >"$work/zips/$strategy.json"
+done
 terraform test -var "zips=$work/zips"
 
 echo "infra-check: security scan"

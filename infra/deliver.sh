@@ -9,15 +9,20 @@
 #
 #   CANARY_SECONDS=600   how long a tenth of the runs is watched
 #   ROLL_OUT_SECONDS=60  between two Regions
+#   PLAN=plan.json       what `terraform show -json` says of a whole plan that was made just now
+#   CHECK_PLAN=...       the program check-plan; the default builds it
 #
 # Terraform made functions and aliases and leaves both alone; this moves them. Nothing is delivered while an incident is
-# open or somebody has frozen Holdfast.
+# open or somebody has frozen Holdfast. But an incident whose writes are restored waits for somebody's word that the plan is
+# clean before it can be closed: where PLAN changes nothing, that word is given here.
 set -euo pipefail
 
 config=${1:?the configuration file}
 zips=${2:?the directory with the zips}
 canary_seconds=${CANARY_SECONDS:-600}
 roll_out_seconds=${ROLL_OUT_SECONDS:-60}
+plan=${PLAN:-}
+check_plan=${CHECK_PLAN:-cargo run --quiet --manifest-path $(dirname "$0")/../Cargo.toml -p holdfast-infra --bin check-plan --}
 
 say() { echo "deliver: $*" >&2; }
 
@@ -38,10 +43,38 @@ functions_in() {
   done
 }
 
-# Quiet, or a sentence that says why not. What cannot be read is not quiet.
+ask=$(mktemp)
+trap 'rm -f "$ask" "$ask.answer"' EXIT
+
+# Says `plan_clean` of incident $1 to the promoter that drives it, in $2, when the plan is the evidence of it.
+attest() {
+  if [ -z "$plan" ]; then
+    say "plan_clean of $1 is not attested: no PLAN was given"
+    return
+  fi
+  local evidence failed
+  # A program of several words.
+  # shellcheck disable=SC2086
+  evidence=$($check_plan --attests "$1" <"$plan") || { say "plan_clean of $1 is not attested: ${evidence:-$plan cannot be judged}"; return; }
+  python3 -c '
+import json, sys
+incident, by, evidence = sys.argv[1:]
+print(json.dumps({"action": "attest", "incident": incident, "guard": "plan_clean", "by": by, "evidence": evidence}))
+' "$1" "deliver.sh${GITHUB_RUN_ID:+ in run $GITHUB_RUN_ID}" "$evidence" >"$ask"
+  failed=$(aws lambda invoke --region "$2" --function-name holdfast-promote-aurora --qualifier live \
+    --payload "fileb://$ask" --query FunctionError --output text "$ask.answer") || failed="the call to holdfast-promote-aurora failed"
+  if [ "$failed" != None ] || ! grep -q '"done": *"attested"' "$ask.answer"; then
+    say "plan_clean of $1 is not attested: $failed $(cat "$ask.answer" 2>/dev/null); ask holdfast-promote-aurora in $2 for its status, and attest by hand"
+    return
+  fi
+  say "plan_clean of $1 is attested: $evidence"
+}
+
+# Nothing on a quiet day; the open incident, in which Region it is driven, and whether its writes are restored; or a sentence
+# that says why not. What cannot be read is not quiet.
 record=$(aws dynamodb get-item --region "$witness" --table-name "$table" --consistent-read --output json \
   --key "{\"pk\":{\"S\":\"cluster#$cluster\"},\"sk\":{\"S\":\"state\"}}")
-printf '%s' "$record" | python3 -c '
+open=$(printf '%s' "$record" | python3 -c '
 import json, sys
 text = sys.stdin.read().strip()
 item = json.loads(text).get("Item") if text else None
@@ -52,11 +85,15 @@ freeze, incident = state.get("freeze"), state.get("incident")
 if freeze:
     sys.exit("deliver: {} has frozen Holdfast: {}".format(freeze["by"], freeze["reason"]))
 if incident and incident["phase"] not in ("Dismissed", "Closed"):
-    sys.exit("deliver: incident e{} is open: {}".format(incident["epoch"], incident["phase"]))
-'
-
-ask=$(mktemp)
-trap 'rm -f "$ask" "$ask.answer"' EXIT
+    restored = any(it["phase"] == "Restored" for it in incident["history"])
+    print("e{} {} {} {}".format(incident["epoch"], incident["to"], incident["phase"], restored))
+')
+if [ -n "$open" ]; then
+  read -r id driven_in phase restored <<<"$open"
+  [ "$restored" = False ] || attest "$id" "$driven_in"
+  say "incident $id is open: $phase; nothing is delivered"
+  exit 1
+fi
 printf '{"action":"status"}' >"$ask"
 
 # 1. The same bytes in every Region, as versions that nothing starts yet.

@@ -116,6 +116,12 @@ variable "left_out" {
     condition     = length(setsubtract(var.left_out, ["ledger", "attempts", "service", "routing", "global_tables"])) == 0
     error_message = "`left_out` knows ledger, attempts, service, routing and global_tables."
   }
+
+  validation {
+    # The Terraform makes a global database and no other ledger; a cluster that is to be restored must not be there yet.
+    condition     = contains(var.left_out, "ledger") || try(jsondecode(file(var.config_file)).topology.ledger_strategy, "global_database") == "global_database"
+    error_message = "With another `topology.ledger_strategy` than `global_database` the ledger is yours: name `ledger` in `left_out`."
+  }
 }
 
 variable "tables_deletable" {

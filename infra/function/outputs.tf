@@ -18,6 +18,13 @@ output "dead_letters_arn" {
   value       = aws_sqs_queue.dead_letters.arn
 }
 
+output "may" {
+  description = "What it is allowed: each action with what it is allowed on."
+  value = { for action in distinct(flatten(var.may[*].actions)) :
+    action => sort(distinct(flatten([for it in var.may : it.resources if contains(it.actions, action)])))
+  }
+}
+
 output "described" {
   description = "What must be the same in both Regions, for the test that compares them."
   value = {

@@ -46,8 +46,12 @@ output "front_door" {
 }
 
 output "promote_aurora" {
-  description = "The promoter of this Region, for Route 53's alarm."
-  value       = { live_arn = module.promote_aurora.live_arn, dead_letters_arn = module.promote_aurora.dead_letters_arn }
+  description = "The promoter of this Region, for Route 53's alarm; and what it may do, for the tests."
+  value = {
+    live_arn         = module.promote_aurora.live_arn
+    dead_letters_arn = module.promote_aurora.dead_letters_arn
+    may              = module.promote_aurora.may
+  }
 }
 
 output "functions" {

@@ -13,6 +13,13 @@ locals {
   own   = one([for it in local.topology.data_regions : it if it.region == local.region])
   other = one([for it in local.topology.data_regions : it if it.region != local.region])
 
+  # How the standby's ledger becomes the writer: promote-aurora may do what this strategy needs and nothing of another.
+  strategy = try(local.topology.ledger_strategy, "global_database")
+
+  # The last part of a cluster's ARN is its name.
+  own_cluster   = reverse(split(":", local.own.cluster_arn))[0]
+  other_cluster = reverse(split(":", local.other.cluster_arn))[0]
+
   # The first data Region of the file. Work that is done once a day by one of the two is done there.
   is_first = local.topology.data_regions[0].region == local.region
 
@@ -50,6 +57,19 @@ locals {
     services         = "arn:aws:ecs:${local.own.region}:${local.account}:service/*"
     functions        = "arn:aws:lambda:${local.own.region}:${local.account}:function:holdfast-*"
     batch_role       = try(var.holdfast.policy.receipts.at_scale.batch_role_arn, null)
+
+    # Snapshots that were copied into this Region: RDS keeps the name of the cluster that they are of.
+    snapshots     = "arn:aws:rds:${local.own.region}:${local.account}:cluster-snapshot:*"
+    snapshots_of  = "arn:aws:rds:${local.own.region}:${local.account}:cluster:${local.other_cluster}"
+    only_instance = "arn:aws:rds:${local.own.region}:${local.account}:db:${local.own_cluster}-1"
+    # What a restored cluster and its instance are made with: the configured subnets, and RDS's own defaults, which it
+    # checks like groups that were asked for.
+    made_with = [
+      "arn:aws:rds:${local.own.region}:${local.account}:subgrp:${try(local.own.restore_into.subnet_group, "none")}",
+      "arn:aws:rds:${local.own.region}:${local.account}:cluster-pg:default.*",
+      "arn:aws:rds:${local.own.region}:${local.account}:pg:default.*",
+      "arn:aws:rds:${local.own.region}:${local.account}:og:default:*",
+    ]
   })
   peer = merge(local.tables[local.other.region], {
     region           = local.other.region

@@ -24,7 +24,7 @@ module "promote_aurora" {
     }
   }
 
-  may = [
+  may = concat([
     {
       actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"]
       resources = [local.here.coordination]
@@ -44,26 +44,9 @@ module "promote_aurora" {
       resources = [local.here.cluster, local.here.instances]
     },
     {
-      # An unplanned promotion is asked for in the Region that is promoted, and names the promoted cluster.
-      actions   = ["rds:FailoverGlobalCluster"]
-      resources = [local.here.global_cluster, local.here.cluster]
-    },
-    {
-      # A planned one is asked for in the Region that still has the writer, and both clusters are healthy.
-      actions   = ["rds:SwitchoverGlobalCluster"]
-      resources = [local.peer.global_cluster, local.here.cluster]
-      when      = { StringEquals = { "aws:RequestedRegion" = [local.peer.region] } }
-    },
-    {
-      # When the old Region is back: the snapshot of its old volume, copied to one that no retention rule deletes.
-      actions   = ["rds:DescribeDBClusterSnapshots", "rds:CopyDBClusterSnapshot", "rds:AddTagsToResource"]
+      # When the old Region is back: whether there is a snapshot of its old volume.
+      actions   = ["rds:DescribeDBClusterSnapshots"]
       resources = [local.peer.cluster, local.peer.snapshots]
-    },
-    {
-      # RDS copies an encrypted snapshot with the caller's grant on its key, in the old Region alone.
-      actions   = ["kms:DescribeKey", "kms:CreateGrant"]
-      resources = [local.peer.keys]
-      when      = { StringEquals = { "kms:ViaService" = ["rds.${local.peer.region}.amazonaws.com"] } }
     },
     {
       # CloudWatch knows no resource for GetMetricData. The lag is measured in the standby's Region, which is this one.
@@ -79,7 +62,65 @@ module "promote_aurora" {
       actions   = ["rds-db:connect"]
       resources = [local.here.ledger_user]
     },
-  ]
+    ],
+    # What makes the standby the writer, by `topology.ledger_strategy`.
+    {
+      global_database = [
+        {
+          # An unplanned promotion is asked for in the Region that is promoted, and names the promoted cluster.
+          actions   = ["rds:FailoverGlobalCluster"]
+          resources = [local.here.global_cluster, local.here.cluster]
+        },
+        {
+          # A planned one is asked for in the Region that still has the writer, and both clusters are healthy.
+          actions   = ["rds:SwitchoverGlobalCluster"]
+          resources = [local.peer.global_cluster, local.here.cluster]
+          when      = { StringEquals = { "aws:RequestedRegion" = [local.peer.region] } }
+        },
+        {
+          # When the old Region is back: the snapshot of its old volume, copied to one that no retention rule deletes.
+          actions   = ["rds:CopyDBClusterSnapshot", "rds:AddTagsToResource"]
+          resources = [local.peer.cluster, local.peer.snapshots]
+        },
+        {
+          # RDS copies an encrypted snapshot with the caller's grant on its key, in the old Region alone.
+          actions   = ["kms:DescribeKey", "kms:CreateGrant"]
+          resources = [local.peer.keys]
+          when      = { StringEquals = { "kms:ViaService" = ["rds.${local.peer.region}.amazonaws.com"] } }
+        },
+      ]
+      read_replica = [
+        {
+          # This Region's replica alone; a promoted one replicates nobody for ever.
+          actions   = ["rds:PromoteReadReplicaDBCluster"]
+          resources = [local.here.cluster]
+        },
+      ]
+      restore_from_snapshot = [
+        {
+          # The newest snapshot of the other Region's cluster that was copied into this one.
+          actions   = ["rds:DescribeDBClusterSnapshots"]
+          resources = [local.here.snapshots_of, local.here.snapshots]
+        },
+        {
+          # One cluster, of the configured name: a second one cannot be made.
+          actions   = ["rds:RestoreDBClusterFromSnapshot"]
+          resources = concat([local.here.cluster, local.here.snapshots], local.here.made_with)
+        },
+        {
+          # And its one instance.
+          actions   = ["rds:CreateDBInstance"]
+          resources = concat([local.here.cluster, local.here.only_instance], local.here.made_with)
+        },
+        {
+          # RDS restores an encrypted snapshot with the caller's grant on its key, in this Region alone.
+          actions   = ["kms:DescribeKey", "kms:CreateGrant"]
+          resources = [local.here.keys]
+          when      = { StringEquals = { "kms:ViaService" = ["rds.${local.here.region}.amazonaws.com"] } }
+        },
+      ]
+    }[local.strategy],
+  )
 
   never = [
     {

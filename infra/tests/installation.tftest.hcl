@@ -168,3 +168,87 @@ run "what_cannot_be_left_out_is_named" {
   }
   expect_failures = [var.left_out]
 }
+
+run "a_promoter_of_a_global_database_may_neither_promote_a_replica_nor_restore" {
+  command = plan
+  variables {
+    left_out = ["service", "routing"]
+  }
+
+  assert {
+    condition = alltrue([for it in [module.first.promote_aurora.may, module.second.promote_aurora.may] :
+      length(setintersection(keys(it), ["rds:PromoteReadReplicaDBCluster", "rds:RestoreDBClusterFromSnapshot", "rds:CreateDBInstance"])) == 0
+    ])
+    error_message = "promote-aurora may do what its strategy does not need."
+  }
+  assert {
+    condition     = module.second.promote_aurora.may["rds:FailoverGlobalCluster"] == tolist(["arn:aws:rds::123456789012:global-cluster:payments-global", "arn:aws:rds:eu-west-2:123456789012:cluster:payments-eu-west-2"])
+    error_message = "promote-aurora may not fail the global database over to its own cluster, or may more."
+  }
+}
+
+run "a_promoter_of_a_read_replica_may_promote_its_own_and_fails_no_global_database_over" {
+  command = plan
+  variables {
+    config_file = "${var.zips}/read_replica.json"
+    left_out    = ["ledger", "service", "routing"]
+  }
+
+  assert {
+    condition     = module.second.promote_aurora.may["rds:PromoteReadReplicaDBCluster"] == tolist(["arn:aws:rds:eu-west-2:123456789012:cluster:payments-eu-west-2"])
+    error_message = "promote-aurora may not promote its own Region's replica, or may promote another."
+  }
+  assert {
+    condition = length(setintersection(
+      keys(module.second.promote_aurora.may),
+      ["rds:FailoverGlobalCluster", "rds:SwitchoverGlobalCluster", "rds:CopyDBClusterSnapshot", "rds:RestoreDBClusterFromSnapshot", "rds:CreateDBInstance", "kms:CreateGrant"],
+    )) == 0
+    error_message = "promote-aurora may do what its strategy does not need."
+  }
+}
+
+run "a_promoter_that_restores_may_make_one_cluster_and_its_one_instance" {
+  command = plan
+  variables {
+    config_file = "${var.zips}/restore_from_snapshot.json"
+    left_out    = ["ledger", "service", "routing"]
+  }
+
+  assert {
+    condition = module.second.promote_aurora.may["rds:RestoreDBClusterFromSnapshot"] == sort([
+      "arn:aws:rds:eu-west-2:123456789012:cluster:payments-eu-west-2",
+      "arn:aws:rds:eu-west-2:123456789012:cluster-snapshot:*",
+      "arn:aws:rds:eu-west-2:123456789012:subgrp:ledger",
+      "arn:aws:rds:eu-west-2:123456789012:cluster-pg:default.*",
+      "arn:aws:rds:eu-west-2:123456789012:pg:default.*",
+      "arn:aws:rds:eu-west-2:123456789012:og:default:*",
+    ])
+    error_message = "promote-aurora may not restore the one cluster of the configured name, or may more."
+  }
+  assert {
+    condition = [for it in module.second.promote_aurora.may["rds:CreateDBInstance"] : it if strcontains(it, ":db:") || strcontains(it, ":cluster:")] == [
+      "arn:aws:rds:eu-west-2:123456789012:cluster:payments-eu-west-2",
+      "arn:aws:rds:eu-west-2:123456789012:db:payments-eu-west-2-1",
+    ]
+    error_message = "promote-aurora may not create the restored cluster's one instance, or may create another."
+  }
+  assert {
+    condition     = contains(module.second.promote_aurora.may["rds:DescribeDBClusterSnapshots"], "arn:aws:rds:eu-west-2:123456789012:cluster:payments-eu-west-1")
+    error_message = "promote-aurora may not look for the copies of the other cluster's snapshots in its own Region."
+  }
+  assert {
+    condition = length(setintersection(
+      keys(module.second.promote_aurora.may),
+      ["rds:FailoverGlobalCluster", "rds:SwitchoverGlobalCluster", "rds:CopyDBClusterSnapshot", "rds:PromoteReadReplicaDBCluster"],
+    )) == 0
+    error_message = "promote-aurora may do what its strategy does not need."
+  }
+}
+
+run "without_a_global_database_the_ledger_is_not_made_here" {
+  command = plan
+  variables {
+    config_file = "${var.zips}/restore_from_snapshot.json"
+  }
+  expect_failures = [var.left_out]
+}

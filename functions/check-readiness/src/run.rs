@@ -7,8 +7,10 @@ use holdfast_aws::{Failure, Startup};
 use holdfast_domain::budget::{Budget, Promotions};
 use holdfast_domain::event::Event;
 use holdfast_domain::promotion::Observed;
-use holdfast_domain::readiness::{Assessment, ReadinessRecord, ReadinessReport, RegionFacts, Standing, compare};
-use holdfast_domain::{Timestamp, age};
+use holdfast_domain::readiness::{
+    Assessment, ReadinessRecord, ReadinessReport, RegionFacts, Standing, Unread, compare,
+};
+use holdfast_domain::{Region, Timestamp, age};
 use serde_json::{Value, json};
 
 use crate::look::look;
@@ -21,6 +23,8 @@ const COLLISIONS_MAX: u32 = 3;
 /// What a look came to.
 struct Looked {
     facts: [RegionFacts; 2],
+    /// How long an outage takes, for each Region that may be lost.
+    budgets: [(Region, Budget); 2],
     assessment: Assessment,
     at: Timestamp,
 }
@@ -52,14 +56,12 @@ pub(crate) async fn gate(startup: &Startup, dry_run: bool) -> Result<Value, Fail
 
 /// How long an outage of either Region takes at worst, by arithmetic.
 pub(crate) async fn budget(startup: &Startup) -> Result<Value, Failure> {
-    let (facts, promotions) = tokio::join!(looked(startup), promotions(startup));
-    let facts = facts?.facts;
+    let budgets = looked(startup).await?.budgets;
     let mut told = Vec::new();
-    for (dark, survivor) in [(&facts[0], &facts[1]), (&facts[1], &facts[0])] {
-        let budget = Budget::of(&startup.config.policy, dark, survivor, promotions.clone());
+    for (dark, budget) in &budgets {
         let over = startup.config.readiness.objective.map(|objective| budget.over(&objective)).unwrap_or_default();
-        tracing::info!(dark = %dark.region, over = over.len(), "the budget is worked out");
-        told.push(json!({"dark": dark.region, "table": budget.table(), "over": over, "budget": budget}));
+        tracing::info!(%dark, over = over.len(), "the budget is worked out");
+        told.push(json!({"dark": dark, "table": budget.table(), "over": over, "budget": budget}));
     }
     Ok(json!({"objective": startup.config.readiness.objective, "budgets": told}))
 }
@@ -81,25 +83,35 @@ pub(crate) async fn status(startup: &Startup) -> Result<Value, Failure> {
 }
 
 async fn looked(startup: &Startup) -> Result<Looked, Failure> {
-    let Some(facts) = Box::pin(look(startup)).await else {
+    let (facts, promotions) = tokio::join!(Box::pin(look(startup)), promotions(startup));
+    let Some(facts) = facts else {
         return Err(Failure::NothingChanged("the topology does not have two data Regions".into()));
     };
     let at = startup.now();
-    let assessment = compare(&facts[0], &facts[1], &startup.config.readiness, at);
-    Ok(Looked { facts, assessment, at })
+    let [one, other] = &facts;
+    let budget = |dark: &RegionFacts, survivor: &RegionFacts| {
+        let past = match &promotions {
+            Ok(Some(past)) => Observed::Seen(*past),
+            Ok(None) => Observed::Unseen { why: "nothing was promoted yet, in no incident and in no drill".into() },
+            Err(why) => Observed::Unseen { why: why.clone() },
+        };
+        (dark.region.clone(), Budget::of(&startup.config.policy, dark, survivor, past))
+    };
+    let budgets = [budget(one, other), budget(other, one)];
+    let mut assessment = compare(one, other, &startup.config.readiness, &budgets, at);
+    // Without them nobody can say that the objective is kept, where there is one.
+    if let (Err(why), Some(_)) = (promotions, startup.config.readiness.objective) {
+        assessment.unknown.push(Unread { region: startup.region.clone(), read: "past promotions".into(), why });
+    }
+    Ok(Looked { facts, budgets, assessment, at })
 }
 
-/// How long promotions took, from the incidents that are kept and the one that is not closed yet.
-async fn promotions(startup: &Startup) -> Observed<Promotions> {
+/// How long promotions took, from the incidents that are kept and the one that is not closed yet; `None`: there were none.
+async fn promotions(startup: &Startup) -> Result<Option<Promotions>, String> {
     let coordination = startup.coordination();
     let (kept, state) = tokio::join!(coordination.kept_incidents(), coordination.cluster_state());
-    match (kept, state) {
-        (Ok(kept), Ok(state)) => match Promotions::of(kept.iter().chain(&state.incident)) {
-            Some(promotions) => Observed::Seen(promotions),
-            None => Observed::Unseen { why: "nothing was promoted yet, in no incident and in no drill".into() },
-        },
-        (Err(error), _) | (_, Err(error)) => Observed::Unseen { why: error.to_string() },
-    }
+    let (kept, state) = (kept.map_err(|error| error.to_string())?, state.map_err(|error| error.to_string())?);
+    Ok(Promotions::of(kept.iter().chain(&state.incident)))
 }
 
 /// Remembers and tells; with `dry_run`, says what would be.

@@ -14,10 +14,12 @@ use drill::scenario::{Pace, SCENARIOS, Scenario};
 use holdfast_aws::metrics::Metrics;
 use holdfast_aws::{Invocation, Startup};
 use holdfast_domain::Timestamp;
-use holdfast_infra::terraform::{Area, Function, Place, Terraform};
+use holdfast_domain::topology::{LedgerStrategy, RestoreInto};
+use holdfast_infra::terraform::{Area, Function, Grant, Place, Terraform};
 use holdfast_payments::service::bucket;
 use holdfast_world::dynamodb::{Mode, create_table};
 use holdfast_world::fault::{CallEffect, CallFault, CallMatch};
+use holdfast_world::rds::standby::{Pairing, copy_to_other_region, pair};
 use holdfast_world::s3::{self, About};
 use holdfast_world::{Caller, RecordedRequest, Region, World, WorldConfig};
 use reconcile_receipts::Limits;
@@ -27,8 +29,15 @@ fn root() -> PathBuf {
 }
 
 fn installed(area: Area) -> BTreeMap<String, Function> {
+    installed_with(area, LedgerStrategy::GlobalDatabase)
+}
+
+/// The example's installation with that strategy of the ledger.
+fn installed_with(area: Area, strategy: LedgerStrategy) -> BTreeMap<String, Function> {
     let config = std::fs::read_to_string(root().join("events/config.example.json")).unwrap();
-    Terraform::read(&root()).unwrap().functions(area, &serde_json::from_str(&config).unwrap()).unwrap()
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    config["topology"]["ledger_strategy"] = serde_json::to_value(strategy).unwrap();
+    Terraform::read(&root()).unwrap().functions(area, &config).unwrap()
 }
 
 fn area(region: Region) -> Area {
@@ -340,6 +349,14 @@ async fn refusals(ways_fail: bool) -> Vec<RecordedRequest> {
     }
 }
 
+fn allowed(function: &Function) -> BTreeSet<Call> {
+    let calls = |grant: &Grant| {
+        let (actions, places) = (grant.actions.clone(), grant.places.clone());
+        actions.into_iter().flat_map(move |action| places.clone().into_iter().map(move |place| (action.clone(), place)))
+    };
+    function.may.iter().flat_map(calls).collect()
+}
+
 #[test]
 fn each_role_allows_what_its_function_calls_and_nothing_else() {
     let recorded = recorded();
@@ -348,12 +365,7 @@ fn each_role_allows_what_its_function_calls_and_nothing_else() {
     for area in [Area::Region, Area::Witness] {
         for (name, function) in installed(area) {
             let called = recorded.get(&(name.clone(), area)).cloned().unwrap_or_default();
-            let mut allowed: BTreeSet<Call> = BTreeSet::new();
-            for grant in &function.may {
-                for action in &grant.actions {
-                    allowed.extend(grant.places.iter().map(|place| (action.clone(), *place)));
-                }
-            }
+            let allowed = allowed(&function);
             for (action, place) in called.difference(&allowed) {
                 problems.push(format!("{name} in {area} calls {action} ({place:?}), and its role does not allow it"));
             }
@@ -376,4 +388,73 @@ fn each_role_allows_what_its_function_calls_and_nothing_else() {
         }
     }
     assert!(problems.is_empty(), "{problems:#?}");
+}
+
+/// An outage in auto mode, and the old Region's return, with a ledger that is no global database.
+async fn outage_with(strategy: LedgerStrategy) -> Vec<RecordedRequest> {
+    let minute = Duration::from_secs(60);
+    let mut setup = Setup { readers: false, reconcilers: false, ..Setup::standard(1) };
+    setup.config.policy.mode = holdfast_domain::policy::Mode::Auto;
+    setup.config.policy.standing_acceptance.as_mut().unwrap().lag_max_seconds = 7200;
+    setup.config.topology.ledger_strategy = strategy;
+    if strategy == LedgerStrategy::RestoreFromSnapshot {
+        for data in &mut setup.config.topology.data_regions {
+            data.restore_into = Some(RestoreInto {
+                instance_class: "db.r6g.large".into(),
+                subnet_group: "ledger".into(),
+                security_groups: vec!["sg-ledger".into()],
+            });
+        }
+    }
+    let world = deploy(&setup).world;
+    match strategy {
+        LedgerStrategy::GlobalDatabase => {}
+        LedgerStrategy::ReadReplica => pair(&world, Pairing::ReadReplica { promotion: minute }),
+        LedgerStrategy::RestoreFromSnapshot => {
+            pair(&world, Pairing::Apart { restore: minute, instance: minute });
+            copy_to_other_region(&world, "hourly-copy", Duration::ZERO);
+        }
+    }
+    tokio::time::sleep(2 * minute).await;
+    world.go_dark(Region::DUBLIN);
+    tokio::time::sleep(8 * minute).await;
+    world.come_back(Region::DUBLIN);
+    tokio::time::sleep(5 * minute).await;
+    world.requests()
+}
+
+/// What a strategy's role allows beyond that of a global database and the outage does not show, with the reason.
+const UNSEEN_WITH: [(LedgerStrategy, &str, Place, &str); 2] = [
+    (LedgerStrategy::RestoreFromSnapshot, "kms:DescribeKey", Place::Here, RESTORED),
+    (LedgerStrategy::RestoreFromSnapshot, "kms:CreateGrant", Place::Here, RESTORED),
+];
+const RESTORED: &str = "RDS checks it when the snapshot that is restored is encrypted";
+
+/// Nobody who has no replica may promote one: the role follows `topology.ledger_strategy`.
+#[test]
+fn the_promoter_may_what_its_strategy_needs_and_nothing_of_another() {
+    let role = |strategy| allowed(&installed_with(Area::Region, strategy)[promote_aurora::FUNCTION]);
+    let ordinary = role(LedgerStrategy::GlobalDatabase);
+    for strategy in [LedgerStrategy::ReadReplica, LedgerStrategy::RestoreFromSnapshot] {
+        let requests = runtime().block_on(outage_with(strategy));
+        let own = requests.iter().filter(|request| &*request.caller.name == promote_aurora::FUNCTION);
+        let called: BTreeSet<Call> = own
+            .flat_map(|request| {
+                let place = place(request.caller.region, request.to);
+                actions(request).into_iter().map(move |action| (action, place))
+            })
+            .collect();
+        let allowed = role(strategy);
+        let refused: Vec<_> = called.difference(&allowed).collect();
+        assert!(refused.is_empty(), "{strategy:?}: these calls are made and not allowed: {refused:?}");
+        let unseen: BTreeSet<Call> =
+            allowed.difference(&ordinary).filter(|call| !called.contains(*call)).cloned().collect();
+        let explained = UNSEEN_WITH.iter().filter(|(of, ..)| *of == strategy);
+        let explained = explained.map(|(_, action, place, _)| ((*action).to_owned(), *place)).collect();
+        assert_eq!(unseen, explained, "{strategy:?}: allowed beyond the ordinary, and nothing shows what for");
+        // What only a global database needs is taken away.
+        for action in ["rds:FailoverGlobalCluster", "rds:SwitchoverGlobalCluster", "rds:CopyDBClusterSnapshot"] {
+            assert!(allowed.iter().all(|(it, _)| it != action), "{strategy:?}: {action}");
+        }
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use holdfast_domain::incident::ClusterState;
+use holdfast_domain::incident::{ClusterState, Phase};
 use serde_json::Value;
 
 /// What only a person on a quiet day may change: who is in the global cluster, and what remembers the incidents.
@@ -120,32 +120,104 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// Why a plan is no evidence that nothing is left to change after a failover.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotClean {
+    /// It is none.
+    #[error("{0}")]
+    NotAPlan(NotAPlan),
+    /// It looked at a part, or failed on the way.
+    #[error("the plan is not whole ({0}); plan everything, without -target")]
+    NotWhole(&'static str),
+    /// It was made at another time: what it would change then says nothing of now.
+    #[error("the plan was made when {read}; make one now that writes of {incident} are restored")]
+    OfAnotherTime {
+        /// What was asked for.
+        incident: String,
+        /// What it read.
+        read: Incidents,
+    },
+    /// It would change something.
+    #[error("the plan changes {count} things, {first} among them")]
+    Changes {
+        /// How many.
+        count: usize,
+        /// One of them.
+        first: String,
+    },
+}
+
 /// What the plan read of the incidents.
 #[must_use]
 pub fn incidents(plan: &Value) -> Incidents {
+    match record(plan) {
+        Ok(state) => standing(&state),
+        Err(unread) => unread,
+    }
+}
+
+fn standing(state: &ClusterState) -> Incidents {
+    match (&state.freeze, state.open_incident()) {
+        (Some(freeze), _) => Incidents::Frozen { by: freeze.by.clone(), reason: freeze.reason.clone() },
+        (None, Some(incident)) => Incidents::Open(incident.to_string()),
+        (None, None) => Incidents::Quiet,
+    }
+}
+
+/// The record of incidents, or why there is none.
+fn record(plan: &Value) -> Result<ClusterState, Incidents> {
     if plan["variables"]["incidents"]["value"] == "none-yet" {
-        return Incidents::NoneYet;
+        return Err(Incidents::NoneYet);
     }
     let resources = plan["prior_state"]["values"]["root_module"]["resources"].as_array();
     let read =
         resources.into_iter().flatten().find(|it| it["type"] == "aws_dynamodb_table_item" && it["mode"] == "data");
     let Some(item) = read.and_then(|it| it["values"]["item"].as_str()) else {
-        return Incidents::Unknown("the plan has not read the coordination table".into());
+        return Err(Incidents::Unknown("the plan has not read the coordination table".into()));
     };
     let unreadable = |why: String| Incidents::Unknown(format!("the record of incidents cannot be read: {why}"));
-    let item: Value = match serde_json::from_str(item) {
-        Ok(item) => item,
-        Err(error) => return unreadable(error.to_string()),
-    };
-    let Some(body) = item["body"]["S"].as_str() else { return unreadable("it has no `body`".into()) };
-    let state: ClusterState = match serde_json::from_str(body) {
-        Ok(state) => state,
-        Err(error) => return unreadable(error.to_string()),
-    };
-    match (&state.freeze, state.open_incident()) {
-        (Some(freeze), _) => Incidents::Frozen { by: freeze.by.clone(), reason: freeze.reason.clone() },
-        (None, Some(incident)) => Incidents::Open(incident.to_string()),
-        (None, None) => Incidents::Quiet,
+    let item: Value = serde_json::from_str(item).map_err(|error| unreadable(error.to_string()))?;
+    let body = item["body"]["S"].as_str().ok_or_else(|| unreadable("it has no `body`".into()))?;
+    serde_json::from_str(body).map_err(|error| unreadable(error.to_string()))
+}
+
+/// What a plan is evidence of, as a sentence: that nothing is left to change since writes of this incident are restored.
+pub fn clean(plan: &Value, incident: &str) -> Result<String, NotClean> {
+    if let Err(no_plan) = judge(plan, false) {
+        return Err(NotClean::NotAPlan(no_plan));
+    }
+    if plan["errored"] == true {
+        return Err(NotClean::NotWhole("it ended with an error"));
+    }
+    if plan["complete"] == false {
+        return Err(NotClean::NotWhole("it says so itself"));
+    }
+    let of_another_time = |read: Incidents| NotClean::OfAnotherTime { incident: incident.to_owned(), read };
+    let state = record(plan).map_err(of_another_time)?;
+    let open = state.open_incident().filter(|open| open.id() == incident && open.was(Phase::Restored));
+    if open.is_none() || state.freeze.is_some() {
+        return Err(of_another_time(standing(&state)));
+    }
+    let changes = plan["resource_changes"].as_array().into_iter().flatten();
+    let resources = changes.map(|it| (it["address"].as_str().unwrap_or("something").to_owned(), &it["change"]));
+    let outputs = plan["output_changes"].as_object().into_iter().flatten();
+    let outputs = outputs.map(|(name, change)| (format!("output.{name}"), change));
+    let mut seen = 0_usize;
+    let mut changed = Vec::new();
+    for (address, change) in resources.chain(outputs) {
+        seen += 1;
+        // What has no actions is not known to stay as it is.
+        let stays = |action: &Value| action == "no-op" || action == "read";
+        if !change["actions"].as_array().is_some_and(|actions| actions.iter().all(stays)) {
+            changed.push(address);
+        }
+    }
+    match changed.first() {
+        Some(first) => Err(NotClean::Changes { count: changed.len(), first: first.clone() }),
+        None => {
+            let made = plan["timestamp"].as_str().unwrap_or("an unknown time");
+            Ok(format!("plan of {made}: no changes in {seen} resources and outputs"))
+        }
     }
 }
 

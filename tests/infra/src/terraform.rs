@@ -203,8 +203,8 @@ fn read_function(block: &Block, area: Area, config: &Value) -> Result<Function, 
         in_network: attribute(block, "network").is_some(),
         silence_is_an_alarm: attribute(block, "silent_after_minutes").is_some(),
         rules,
-        may: grants(attribute(block, "may")).map_err(&failed)?,
-        never: grants(attribute(block, "never")).map_err(&failed)?,
+        may: grants(attribute(block, "may"), config).map_err(&failed)?,
+        never: grants(attribute(block, "never"), config).map_err(&failed)?,
     })
 }
 
@@ -217,8 +217,8 @@ fn entries(object: Option<&Expression>) -> impl Iterator<Item = (String, &Expres
     })
 }
 
-/// Statements in a list, in `concat(…)`, and in either arm of a condition.
-fn grants(expression: Option<&Expression>) -> Result<Vec<Grant>, String> {
+/// Statements in a list, in `concat(…)`, in either arm of a condition, and under the ledger's strategy in an object.
+fn grants(expression: Option<&Expression>, config: &Value) -> Result<Vec<Grant>, String> {
     let Some(expression) = expression else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     if let Some(items) = expression.as_array() {
@@ -227,11 +227,18 @@ fn grants(expression: Option<&Expression>) -> Result<Vec<Grant>, String> {
         }
     } else if let Some(call) = expression.as_func_call().filter(|call| call.name.name.as_str() == "concat") {
         for argument in call.args.iter() {
-            found.extend(grants(Some(argument))?);
+            found.extend(grants(Some(argument), config)?);
         }
     } else if let Some(choice) = expression.as_conditional() {
-        found.extend(grants(Some(&choice.true_expr))?);
-        found.extend(grants(Some(&choice.false_expr))?);
+        found.extend(grants(Some(&choice.true_expr), config)?);
+        found.extend(grants(Some(&choice.false_expr), config)?);
+    } else if let Some(by_strategy) =
+        expression.as_traversal().filter(|_| written(expression).ends_with("[local.strategy]"))
+    {
+        let strategy = config["topology"]["ledger_strategy"].as_str().unwrap_or("global_database");
+        let chosen = entries(Some(&by_strategy.expr)).find(|(name, _)| name == strategy);
+        let (_, statements) = chosen.ok_or_else(|| format!("no statements for the strategy {strategy}"))?;
+        found.extend(grants(Some(statements), config)?);
     } else {
         return Err(format!("statements are {}, which is no list", written(expression)));
     }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use holdfast_infra::plan::{Incidents, incidents, judge};
+use holdfast_infra::plan::{Incidents, clean, incidents, judge};
 use serde_json::{Value, json};
 
 /// As `terraform show -json` writes it, cut down to what is judged.
@@ -161,4 +161,76 @@ fn what_is_no_plan_is_refused_as_a_whole() {
     for nonsense in [json!(null), json!([]), json!({}), json!({"format_version": "1.2", "resource_changes": [{}]})] {
         assert!(judge(&nonsense, false).is_err(), "{nonsense}");
     }
+}
+
+/// Writes of e1 are restored, and it waits to be closed.
+fn restored(freeze: &Value) -> Value {
+    let mut state = incident("Reconciling");
+    state["freeze"] = freeze.clone();
+    state["incident"]["history"] =
+        json!([{"phase": "Restored", "at": "2026-11-24T14:08:30Z", "sentence": "the fence row is written"}]);
+    state
+}
+
+#[track_caller]
+fn attests(plan: &Value, expected: Result<&str, &str>) {
+    match (clean(plan, "e1"), expected) {
+        (Ok(said), Ok(expected)) => assert_eq!(said, expected),
+        (Err(said), Err(expected)) => assert!(said.to_string().contains(expected), "{said}"),
+        (said, _) => panic!("{said:?}"),
+    }
+}
+
+#[test]
+fn a_plan_that_changes_nothing_is_evidence_and_says_of_when() {
+    let stays = change("aws_rds_cluster", &["no-op"], &json!({}), &json!({}));
+    let read = change("aws_ip_ranges", &["read"], &json!({}), &json!({}));
+    let mut plan = plan(&restored(&Value::Null), &[stays, read]);
+    plan["timestamp"] = "2026-11-24T15:00:00Z".into();
+    plan["complete"] = true.into();
+    plan["output_changes"] = json!({"regions": {"actions": ["no-op"]}});
+    attests(&plan, Ok("plan of 2026-11-24T15:00:00Z: no changes in 3 resources and outputs"));
+}
+
+#[test]
+fn a_plan_that_changes_anything_at_all_is_no_evidence() {
+    let dashboard = change("aws_cloudwatch_dashboard", &["update"], &json!({}), &json!({}));
+    let changed = "changes 1 things, module.global.aws_cloudwatch_dashboard.it[0] among them";
+    attests(&plan(&restored(&Value::Null), &[dashboard]), Err(changed));
+    let mut outputs = plan(&restored(&Value::Null), &[]);
+    outputs["output_changes"] = json!({"places": {"actions": ["update"]}});
+    attests(&outputs, Err("output.places among them"));
+    let mut unknown = plan(&restored(&Value::Null), &[]);
+    unknown["resource_changes"] = json!([{"address": "it", "type": "aws_s3_bucket", "change": {}}]);
+    attests(&unknown, Err("changes 1 things, it among them"));
+}
+
+/// What a plan of yesterday would not change says nothing of the roles that were swapped since.
+#[test]
+fn a_plan_of_another_time_is_no_evidence() {
+    let freeze = json!({"by": "grace@example.com", "reason": "schema migration", "at": "2026-11-24T15:00:00Z"});
+    let mut of_another = restored(&Value::Null);
+    of_another["incident"]["epoch"] = 2.into();
+    for (state, read) in [
+        (quiet(), "no incident is open"),
+        (incident("Promoting"), "e1: Promoting"),
+        (of_another, "e2: Reconciling"),
+        (restored(&freeze), "grace@example.com has frozen Holdfast"),
+        (json!({"version": "not a number"}), "nobody knows whether an incident is open"),
+    ] {
+        attests(&plan(&state, &[]), Err(read));
+    }
+    let mut first = plan(&quiet(), &[]);
+    first["variables"]["incidents"]["value"] = "none-yet".into();
+    attests(&first, Err("this is called the first apply"));
+}
+
+#[test]
+fn a_plan_of_a_part_is_no_evidence_and_nonsense_is_none_either() {
+    for field in [("complete", false), ("errored", true)] {
+        let mut part = plan(&restored(&Value::Null), &[]);
+        part[field.0] = field.1.into();
+        attests(&part, Err("the plan is not whole"));
+    }
+    attests(&json!({}), Err("this is no plan"));
 }

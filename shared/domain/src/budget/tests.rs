@@ -68,7 +68,15 @@ fn the_phases_of_writes_add_up() {
         ]
     );
     assert_eq!(total(&budget.writes), seen(84_500));
-    assert_eq!(total(&budget.reads), seen(36_000 + 60_000 + 60_000));
+}
+
+/// A dark Region keeps no connection open; one that answers and only fails keeps each for as long as it may.
+#[test]
+fn connections_are_kept_only_by_a_region_that_still_answers() {
+    let budget = budget(Mode::Auto);
+    assert_eq!(total(&budget.reads), Observed::Seen(36_000 + 60_000));
+    assert_eq!(total(&budget.reads_kept_open), Observed::Seen(36_000 + 60_000 + 60_000));
+    assert!(budget.reads.iter().all(|phase| phase.name != "connections end"), "{:?}", budget.reads);
 }
 
 #[test]
@@ -132,4 +140,51 @@ fn promotions_are_ranked_and_the_slowest_of_twenty_is_left_out() {
     planned.verb = Verb::Switchover;
     assert_eq!(Promotions::of([&planned]), None);
     assert_eq!(Promotions::of([&incident(7)]).unwrap().p95_ms, 7_000);
+}
+
+fn lost(budget: Budget) -> Vec<(Region, Budget)> {
+    ["eu-west-1", "eu-west-2"].map(|region| (Region::new(region).unwrap(), budget.clone())).to_vec()
+}
+
+#[test]
+fn what_exceeds_the_objective_is_one_finding_for_both_regions() {
+    let budgets = lost(budget(Mode::Auto));
+    assert_eq!(exceeded(&budgets, &Objective { reads_seconds: 156, writes_seconds: 85 }, &[]), []);
+    let found = exceeded(&budgets, &Objective { reads_seconds: 155, writes_seconds: 84 }, &[]);
+    let keys: Vec<String> = found.iter().map(crate::readiness::Finding::key).collect();
+    assert_eq!(keys, ["recovery-objective-exceeded/writes/", "recovery-objective-exceeded/reads/"]);
+    let writes = found[0].to_string();
+    for part in ["eu-west-1 shows writes back after up to 84.5 s", "eu-west-2 shows", "84 s at most"] {
+        assert!(writes.contains(part), "{part} is not in: {writes}");
+    }
+    assert!(found[0].fix.contains("the longest phase is `promote` with 61.0 s"), "{}", found[0].fix);
+}
+
+/// Law 1: what is unknown takes no time, and it does not hide what takes too long by itself either.
+#[test]
+fn an_unknown_phase_is_no_finding_and_hides_none() {
+    let waits = lost(budget(Mode::Approve));
+    assert_eq!(exceeded(&waits, &Objective { reads_seconds: 1000, writes_seconds: 85 }, &[]), []);
+    let found = exceeded(&waits, &Objective { reads_seconds: 1000, writes_seconds: 80 }, &[]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let said = found[0].to_string();
+    assert!(said.contains("84.5 s and more") && said.contains("waits for a person"), "{said}");
+}
+
+/// A setting that is wrong by itself says more than the sum that it spoils.
+#[test]
+fn what_a_finding_says_already_is_not_said_again() {
+    let settings: Vec<(Setting, u64)> = SETTINGS
+        .iter()
+        .map(|(setting, number)| (*setting, if *setting == Setting::BalancerKeepAlive { 3600 } else { *number }))
+        .collect();
+    let facts = facts("eu-west-1", &settings);
+    let unseen = Observed::Unseen { why: "x".into() };
+    let budgets = lost(Budget::of(&policy(Mode::Auto), &facts, &facts, unseen));
+    let objective = Objective { reads_seconds: 180, writes_seconds: 120 };
+    let found = exceeded(&budgets, &objective, &[]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let mut said = found[0].clone();
+    said.id = Setting::BalancerKeepAlive.about().id.into();
+    assert_eq!(exceeded(&budgets, &objective, &[said]), []);
 }

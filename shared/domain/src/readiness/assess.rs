@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::capacity::too_little;
 use super::{Capacity, Finding, ReadinessPolicy, RegionFacts, Rule, Setting, Side, Unread, Value};
+use crate::budget::{Budget, exceeded};
 use crate::page::Severity;
 use crate::promotion::Observed;
 use crate::{Region, Timestamp};
@@ -22,8 +23,15 @@ pub struct Assessment {
 /// Lays both Regions side by side.
 ///
 /// What is missing on one side is a difference; what could not be read on either is unknown, and then nothing is said of it.
+/// `budgets`: how long an outage takes, for each Region that may be lost.
 #[must_use]
-pub fn compare(one: &RegionFacts, other: &RegionFacts, policy: &ReadinessPolicy, now: Timestamp) -> Assessment {
+pub fn compare(
+    one: &RegionFacts,
+    other: &RegionFacts,
+    policy: &ReadinessPolicy,
+    budgets: &[(Region, Budget)],
+    now: Timestamp,
+) -> Assessment {
     let mut found = Vec::new();
     let mut unknown = Vec::new();
     let names: BTreeSet<&String> = one.reads.keys().chain(other.reads.keys()).collect();
@@ -53,6 +61,9 @@ pub fn compare(one: &RegionFacts, other: &RegionFacts, policy: &ReadinessPolicy,
         _ => true,
     });
     found.extend(capacity);
+    if let Some(objective) = &policy.objective {
+        found.extend(exceeded(budgets, objective, &found));
+    }
     judge(found, unknown, policy, now)
 }
 

@@ -55,7 +55,7 @@ fn set(facts: &mut RegionFacts, setting: Setting, value: Value) {
 }
 
 fn compared(one: &RegionFacts, other: &RegionFacts) -> Assessment {
-    compare(one, other, &ReadinessPolicy::default(), now())
+    compare(one, other, &ReadinessPolicy::default(), &[], now())
 }
 
 fn ids(assessment: &Assessment) -> Vec<&str> {
@@ -191,7 +191,7 @@ fn accepted(until: &str, id: &str) -> ReadinessPolicy {
 fn what_somebody_accepts_is_no_finding_until_its_day_is_over() {
     let (one, mut other) = (facts(dublin()), facts(london()));
     set(&mut other, Setting::AuroraEngine, Value::Number(1));
-    let judged = |until| compare(&one, &other, &accepted(until, "aurora-engine-differs"), now());
+    let judged = |until| compare(&one, &other, &accepted(until, "aurora-engine-differs"), &[], now());
     let today = judged("2026-11-24");
     assert_eq!((ids(&today).len(), today.accepted.len(), today.overall()), (0, 1, Capacity::Ready));
     let over = judged("2026-11-23");
@@ -204,11 +204,11 @@ fn what_somebody_accepts_is_no_finding_until_its_day_is_over() {
 fn an_acceptance_of_nothing_is_a_finding_unless_something_is_unknown() {
     let (one, mut other) = (facts(dublin()), facts(london()));
     let policy = accepted("2027-01-01", "aurora-engine-differs");
-    let assessment = compare(&one, &other, &policy, now());
+    let assessment = compare(&one, &other, &policy, &[], now());
     assert_eq!(ids(&assessment), ["acceptance-for-nothing"]);
     assert_eq!(assessment.overall(), Capacity::Ready, "it is no reason not to move");
     other.reads.insert("AuroraEngine".into(), Observed::Unseen { why: "dark".into() });
-    assert_eq!(ids(&compare(&one, &other, &policy, now())), [""; 0]);
+    assert_eq!(ids(&compare(&one, &other, &policy, &[], now())), [""; 0]);
 }
 
 /// What was found of the survivor on the last good day is not overwritten while its peer is dark.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drill::deployment::TABLE;
+use drill::deployment::{CLUSTER, TABLE};
 use drill::readiness::named;
 use holdfast_payments::service::{ATTEMPTS_TABLE, bucket};
 use holdfast_world::{Region, World, dynamodb, s3};
@@ -365,7 +365,27 @@ pub(super) const DRIFTS: &[Drift] = &[
         |w| w.hide(Region::LONDON, &named(Region::LONDON, "AWS::SSM::Parameter")),
         "parameter-missing",
     ),
+    ("a promotion of ten minutes", |w| promoted_in(w, 600), "recovery-objective-exceeded"),
 ];
+
+/// Keeps an incident whose promotion took so long, as promote-aurora does when it is over.
+pub(super) fn promoted_in(world: &World, seconds: u64) {
+    let at = |second: u64| (world.now() + Duration::from_secs(second)).to_string();
+    let incident = json!({
+        "epoch": 1, "verb": "failover", "from": "eu-west-1", "to": "eu-west-2", "phase": "Closed", "raised_by": "observers",
+        "opened_at": at(0), "blocked": [], "judgements": [], "history": [
+            {"phase": "Promoting", "at": at(0), "sentence": "asking RDS"},
+            {"phase": "Proving", "at": at(seconds), "sentence": "RDS has promoted"},
+            {"phase": "Restored", "at": at(seconds + 2), "sentence": "the fence row is written"},
+        ],
+    });
+    let item = json!({
+        "pk": {"S": format!("incident#{CLUSTER}")}, "sk": {"S": "e000000000001"}, "number": {"N": "3"},
+        "body": {"S": incident.to_string()},
+    });
+    let Value::Object(item) = item else { return };
+    dynamodb::put(world, Region::LONDON, TABLE, item, None, &Value::Null).expect("the table is there");
+}
 
 fn receipts() -> String {
     format!("AWS::S3::Bucket {}", bucket(Region::LONDON))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use drill::deployment::{Deployment, Setup, deploy};
 use drill::readiness::named;
-use holdfast_domain::readiness::{Acceptance, Capacity, ReadinessRecord};
+use holdfast_domain::readiness::{Acceptance, Capacity, Objective, ReadinessRecord};
 use holdfast_payments::service::bucket;
 use holdfast_world::fault::{CallEffect, CallFault, CallMatch};
 use holdfast_world::{RecordedRequest, Region, World};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 mod drifts;
 
-use drifts::{DRIFTS, TASK, change, london};
+use drifts::{DRIFTS, TASK, change, london, promoted_in};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
@@ -302,5 +302,70 @@ fn the_budget_is_told_phase_by_phase() {
         }
         let over = told["budgets"][0]["over"].to_string();
         assert!(over.contains("nothing was promoted yet") || over.contains("waits for a person"), "{over}");
+    });
+}
+
+/// An objective is somebody's promise: that it cannot be kept is told once, and stops no deployment.
+#[test]
+fn an_objective_that_is_exceeded_is_told_once_with_both_regions_and_goes_when_it_is_kept() {
+    runtime().block_on(async {
+        let objective = Objective { reads_seconds: 155, writes_seconds: 120 };
+        let world = installed(|setup| setup.config.readiness.objective = Some(objective)).await.world;
+        for _ in 0..3 {
+            let report = check(&world).await;
+            assert_eq!(ids(&report), ["recovery-objective-exceeded"], "{report}");
+            let finding = &report["findings"][0];
+            assert_eq!((&finding["subject"], &finding["severity"]), (&json!("reads"), &json!("warning")), "{finding}");
+            let evidence = finding["sides"].to_string();
+            for part in ["eu-west-1", "eu-west-2", "reads back after up to 156.0 s"] {
+                assert!(evidence.contains(part), "{part} is not in {evidence}");
+            }
+        }
+        assert_eq!(told(&world), 1);
+        let gate = ask(&world, Region::LONDON, json!({"action": "gate"})).await.unwrap();
+        assert_eq!(gate["go"], true, "{gate}");
+        // 10 s less of keep-alive in both Regions.
+        for region in [Region::DUBLIN, Region::LONDON] {
+            let balancer = named(region, "AWS::ElasticLoadBalancingV2::LoadBalancer");
+            change(&world, region, &balancer, "/LoadBalancerAttributes/0/Value", json!("50"));
+        }
+        assert_eq!(ids(&check(&world).await), [""; 0]);
+        assert_eq!(told(&world), 2);
+    });
+}
+
+/// The slowest promotion of the past counts, and what follows it is unknown as long as a person decides.
+#[test]
+fn a_slow_promotion_exceeds_the_objective_whoever_approves() {
+    runtime().block_on(async {
+        let world = installed(|_| {}).await.world;
+        promoted_in(&world, 600);
+        let report = check(&world).await;
+        let finding = &report["findings"][0];
+        assert_eq!(finding["subject"], "writes", "{report}");
+        assert!(finding["fix"].as_str().unwrap().contains("the longest phase is `promote` with 600.0 s"), "{finding}");
+        promoted_in(&world, 45);
+        assert_eq!(ids(&check(&world).await), [""; 0]);
+    });
+}
+
+/// Law 1: without the past nobody can say that an objective is kept.
+#[test]
+fn promotions_that_cannot_be_read_are_unknown() {
+    runtime().block_on(async {
+        let world = installed(|_| {}).await.world;
+        let matches = CallMatch {
+            caller: Some(check_readiness::FUNCTION.to_owned()),
+            operation: Some("Query"),
+            ..CallMatch::default()
+        };
+        world.inject(CallFault::new(
+            matches,
+            0..u64::MAX,
+            CallEffect::Error { status: 400, code: "AccessDeniedException" },
+        ));
+        let gate = ask(&world, Region::LONDON, json!({"action": "gate"})).await.unwrap();
+        assert_eq!(gate["go"], false, "{gate}");
+        assert!(gate["reasons"].to_string().contains("past promotions in eu-west-2 could not be read"), "{gate}");
     });
 }
