@@ -40,8 +40,9 @@ pid=$!
 wait $pid
 look "a failure (exit code $?)" $pid
 
-# In the quiet before the outage, while Dublin stands still, and while it is dark.
-for story in "dublin-dark 20" "region-frozen 65" "failback-clean 75"; do
+# In the quiet before the outage, while Dublin stands still, while it is dark, and when it has been rebuilt: a copy of the old
+# data is there as well then, and the standby is the one that pg_rewind has made.
+for story in "dublin-dark 20" "region-frozen 65" "failback-clean 75" "failback-clean 112"; do
   set -- $story
   "$drill" "$1" --functions "$functions" >/dev/null 2>&1 &
   pid=$!

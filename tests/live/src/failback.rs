@@ -1,5 +1,6 @@
 //! The way back: what Holdfast refuses and why, the switchover on the real pair, and whether traffic is back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +13,23 @@ use serde_json::{Value, json};
 
 use crate::ledger;
 use crate::parts::blocking;
-use crate::proof::write_outage;
+use crate::proof::{unsettled, write_outage};
 use crate::returns::caught_up;
 use crate::run::LiveError;
 use crate::story::Stage;
 
-/// What a person may vouch for here: a drill has nobody who settles accounts.
-const VOUCHED_FOR: [&str; 5] = ["ledger_clean", "in_doubt_empty", "receipts_converged", "alarms_moved", "plan_clean"];
+/// What speaks against the way back as long as nobody has done anything for it.
+const UNTIL_REBUILT: [&str; 5] = ["redundancy", "old_volume", "replication", "alarms_moved", "plan_clean"];
+/// What no machine looks at, and what a person says of it.
+const ATTESTED: [(&str, &str); 2] = [
+    ("alarms_moved", "the drill has no alarms of its own"),
+    ("plan_clean", "the drill has no infrastructure of its own"),
+];
+/// What Holdfast looks at by itself: it speaks against the way back for as long as something is found, and a person may vouch
+/// for what is left, because a drill has nobody who settles accounts.
+const SETTLED: [&str; 3] = ["ledger_clean", "in_doubt_empty", "receipts_converged"];
+/// What is found out is remembered first and told after that.
+const TOLD_LATER: Duration = Duration::from_secs(1);
 /// Copies of snapshots and looks at replication happen once a minute.
 const PATIENCE: Duration = Duration::from_secs(150);
 /// Between two looks.
@@ -34,12 +45,23 @@ const LAST_OF_THE_LOG: Duration = Duration::from_secs(10);
 
 /// Holdfast refuses to move back while the old Region is not rebuilt, and says everything that speaks against it.
 pub(crate) async fn refused(stage: &mut Stage) -> Result<(), LiveError> {
+    let world = stage.world.clone();
+    let before = unsettled(&world);
     let ask = json!({"action": "failback", "to": "eu-west-1", "by": "ada"});
     let answer = promote(stage, Region::DUBLIN, ask).await?;
     let guards = guards_of(&answer["blocked"]);
-    for guard in ["redundancy", "old_volume", "replication"].into_iter().chain(VOUCHED_FOR) {
-        let named = guards.iter().any(|it| it == guard);
+    for guard in UNTIL_REBUILT {
+        let named = guards.contains(guard);
         stage.holds(named, format!("the way back was not refused for {guard}: {answer}"));
+    }
+    // Of these each says exactly what was found last, and reconcilers are at work.
+    tokio::time::sleep(TOLD_LATER).await;
+    let after = unsettled(&world);
+    for guard in SETTLED {
+        let named = guards.contains(guard);
+        let rightly = named == before.contains(guard) || named == after.contains(guard);
+        let otherwise = format!("{guard} is named: {named}; unsettled were {before:?}, then {after:?}: {answer}");
+        stage.holds(rightly, otherwise);
     }
     let ask = json!({"action": "switchover", "to": "eu-west-1", "by": "ada"});
     let answer = promote(stage, Region::DUBLIN, ask).await?;
@@ -68,12 +90,20 @@ pub(crate) async fn fail_back(stage: &mut Stage) -> Result<(), LiveError> {
     let gate = gate.await?;
     stage.holds(gate.is_some(), "the gate for a planned move did not open in time");
 
-    // What is left needs somebody who vouches for it, and nothing else is.
+    // Two things need somebody's word, and what is left after that somebody who vouches for it: nothing else is left.
     let back = json!({"action": "failback", "to": "eu-west-1", "by": "ada", "dry_run": true});
+    let answer = promote(stage, Region::DUBLIN, back.clone()).await?;
+    let incident = answer["incident"].as_str().unwrap_or_default().to_owned();
+    for (guard, evidence) in ATTESTED {
+        let word = json!({"action": "attest", "incident": incident, "guard": guard, "by": "ada", "evidence": evidence});
+        let answer = promote(stage, Region::DUBLIN, word).await?;
+        stage.holds(answer["done"] == "attested", format!("nobody could attest {guard}: {answer}"));
+    }
     let answer = promote(stage, Region::DUBLIN, back).await?;
-    let guards = guards_of(&answer["blocked"]);
-    let left = guards.iter().all(|guard| VOUCHED_FOR.contains(&guard.as_str()));
-    stage.holds(left, format!("the way back is still refused for more than what a person must vouch for: {answer}"));
+    let left = guards_of(&answer["blocked"]);
+    let settled = left.iter().all(|guard| SETTLED.contains(&guard.as_str()));
+    stage.holds(settled, format!("the way back is still refused for more than what a person may vouch for: {answer}"));
+    let vouched_for: Vec<&String> = left.iter().filter(|guard| SETTLED.contains(&guard.as_str())).collect();
 
     let operations = stage.history.operations();
     let booked = ledger::bookings(&stage.parts.socket(Region::LONDON)).await?.into_keys().collect();
@@ -81,7 +111,7 @@ pub(crate) async fn fail_back(stage: &mut Stage) -> Result<(), LiveError> {
 
     let asked_at = world.elapsed();
     let ask = json!({
-        "action": "failback", "to": "eu-west-1", "by": "ada", "comment": "Dublin is rebuilt", "override": VOUCHED_FOR,
+        "action": "failback", "to": "eu-west-1", "by": "ada", "comment": "Dublin is rebuilt", "override": vouched_for,
     });
     let answer = promote(stage, Region::DUBLIN, ask).await?;
     let end = world.elapsed() + WRITES_AWAY_MAX + stage.aws_promotion;
@@ -104,11 +134,10 @@ pub(crate) async fn fail_back(stage: &mut Stage) -> Result<(), LiveError> {
     stage.say(format!("traffic is back: of the last payments {dublin} were made in eu-west-1, {london} in eu-west-2"));
     stage.holds(dublin > 0, "no payment is made in eu-west-1 after the way back");
 
-    let away = write_outage(&stage.history.operations(), asked_at);
-    let said = away.map_or_else(|| "an unknown time".to_owned(), |away| format!("{} ms", away.as_millis()));
-    stage.say(format!("writes were away for {said} on the way back"));
-    let short = away.is_some_and(|away| away <= WRITES_AWAY_MAX + stage.aws_promotion);
-    stage.holds(short, format!("writes were away for {said} on the way back"));
+    let away = write_outage(&stage.history.operations(), asked_at, world.elapsed());
+    let said = format!("writes were away for {} ms on the way back", away.as_millis());
+    stage.say(said.clone());
+    stage.holds(away <= WRITES_AWAY_MAX + stage.aws_promotion, said);
 
     caught_up(&stage.parts.socket(Region::DUBLIN), &stage.parts.socket(Region::LONDON)).await
 }
@@ -193,7 +222,7 @@ async fn ask(stage: &Stage, region: Region, function: Function, request: &Value)
     answer.unwrap_or_else(|why| json!({"failed": why}))
 }
 
-fn guards_of(blocked: &Value) -> Vec<String> {
+fn guards_of(blocked: &Value) -> BTreeSet<String> {
     let list = blocked.as_array().into_iter().flatten();
     list.filter_map(|block| block["guard"].as_str().map(str::to_owned)).collect()
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdfast_postgresql::{DATABASE, PORT, USER};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls, Statement};
 
 /// What the payments team creates: its table, and what Holdfast needs.
 pub const SCHEMA: &str = "
@@ -15,6 +15,10 @@ pub const SCHEMA: &str = "
                            booked_at timestamptz NOT NULL DEFAULT clock_timestamp());
     CREATE VIEW holdfast_ledger AS SELECT * FROM bookings;
     CREATE TABLE holdfast_fence (epoch bigint NOT NULL, written_at timestamptz NOT NULL);";
+
+/// Books a payment once, whoever tries it again.
+const BOOK: &str = "INSERT INTO bookings (attempt_key, network_reference, kind, amount_minor, currency) \
+                    VALUES ($1, $2, 'capture', $3, $4) ON CONFLICT (attempt_key) DO NOTHING";
 
 /// A connection that does not answer this for so long is given up.
 const ALIVE_MAX: Duration = Duration::from_millis(400);
@@ -105,6 +109,8 @@ pub struct Writer {
 pub struct Link {
     /// The connection.
     pub client: Arc<Client>,
+    /// Books a payment: prepared, so that one packet is all that a booking needs.
+    pub book: Statement,
     /// Which server it is.
     pub server: String,
 }
@@ -147,7 +153,8 @@ impl Writer {
 async fn opened(endpoint: &Path) -> Option<Link> {
     let client = connect(endpoint).await.ok()?;
     let server = client.query_one("SHOW data_directory", &[]).await.ok()?.try_get(0).ok()?;
-    writable(Link { client: Arc::new(client), server }).await
+    let book = client.prepare(BOOK).await.ok()?;
+    writable(Link { client: Arc::new(client), book, server }).await
 }
 
 /// The connection, if its server takes writes.

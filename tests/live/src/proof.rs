@@ -1,13 +1,19 @@
 //! What must hold of every run besides the checker's laws: money, writers, and what woke up too late.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use drill::deployment::{CLUSTER, TABLE};
+use holdfast_domain::event::Event;
+use holdfast_domain::money::Totals;
+use holdfast_domain::receipts::{Class, State};
+use holdfast_domain::reconciliation::{Finding, Found};
 use holdfast_payments::card_network::Charge;
 use holdfast_payments::history::{Operation, Told};
 use holdfast_payments::service::ATTEMPTS_TABLE;
 use holdfast_world::dynamodb::{Item, all_items};
 use holdfast_world::{Region, World};
+use serde_json::Value;
 
 use crate::ledger::Booked;
 
@@ -40,18 +46,63 @@ pub fn unconserved(operations: &[Operation], rows: &BTreeMap<String, Booked>, ch
     problems
 }
 
-/// From the first payment that failed at or after a moment to the first new one that was made again. None: nothing failed,
-/// or nothing was made again.
+/// The longest time without a new payment between two moments. One that has been tried before does not count: it may be
+/// acknowledged from its mark alone.
 #[must_use]
-pub fn write_outage(operations: &[Operation], from: Duration) -> Option<Duration> {
-    let made = |it: &Operation| matches!(it.told, Told::Acknowledged { .. });
-    let failed = operations.iter().filter(|it| it.ended >= from && !made(it)).map(|it| it.started).min()?;
-    // An older payment may be acknowledged meanwhile from its mark alone.
-    let is_new = |it: &&Operation| {
-        it.started > failed && !operations.iter().any(|other| other.key == it.key && other.started <= failed)
+pub fn write_outage(operations: &[Operation], from: Duration, until: Duration) -> Duration {
+    let mut first_tries: BTreeMap<&str, &Operation> = BTreeMap::new();
+    for operation in operations {
+        let first = first_tries.entry(&operation.key).or_insert(operation);
+        if operation.started < first.started {
+            *first = operation;
+        }
+    }
+    let made = first_tries.values().filter(|it| matches!(it.told, Told::Acknowledged { .. })).map(|it| it.ended);
+    let mut moments: Vec<Duration> = made.filter(|at| (from..until).contains(at)).chain([from, until]).collect();
+    moments.sort_unstable();
+    let gaps = moments.iter().zip(moments.iter().skip(1)).map(|(one, next)| next.saturating_sub(*one));
+    gaps.max().unwrap_or_default()
+}
+
+/// What Holdfast has looked at and found unsettled, by the guard's name: what nobody has looked at is.
+#[must_use]
+pub fn unsettled(world: &World) -> BTreeSet<&'static str> {
+    let (mut ledger, mut receipts) = (None, None);
+    for (_, _, event) in world.published() {
+        match serde_json::from_value(event["detail"].clone()) {
+            Ok(Event::LedgerReconciled { summary }) => ledger = Some(summary.finding),
+            Ok(Event::ReceiptsReconciled { summary }) => receipts = Some(summary),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let ledger_clean = match &ledger {
+        Some(Finding::Complete(found)) => {
+            let settled = Found { in_doubt: Totals::default(), in_doubt_keys: Vec::new(), ..*found.clone() };
+            settled.is_clean()
+        }
+        Some(Finding::Unknown { .. }) | None => false,
     };
-    let back = operations.iter().filter(|it| made(it)).filter(is_new).map(|it| it.ended).min()?;
-    Some(back.saturating_sub(failed))
+    let in_doubt_empty = matches!(ledger, Some(Finding::Complete(_))) && doubts(world) == 0;
+    let converged = receipts.is_some_and(|summary| {
+        let left = |class: Class| class != Class::InSync && class != Class::Pending;
+        summary.state != State::Unfinished
+            && summary.plan.0.iter().all(|(class, count)| !left(*class) || count.keys == 0)
+    });
+    [("ledger_clean", ledger_clean), ("in_doubt_empty", in_doubt_empty), ("receipts_converged", converged)]
+        .into_iter()
+        .filter_map(|(guard, settled)| (!settled).then_some(guard))
+        .collect()
+}
+
+/// Attempts in doubt that nobody has settled.
+fn doubts(world: &World) -> usize {
+    let list = format!("in-doubt#{CLUSTER}");
+    let open = |item: &&Item| {
+        let text = |name: &str| item.get(name)?.get("S")?.as_str();
+        let entry: Value = text("body").and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+        text("pk") == Some(&list) && entry["settled"].is_null()
+    };
+    all_items(world, TABLE).iter().filter(open).count()
 }
 
 /// Marks of acknowledgement that a Region has set, by key, with the Region's clock in milliseconds: whoever asks again is told
@@ -111,27 +162,32 @@ mod tests {
     }
 
     #[track_caller]
-    fn outage(operations: &[Operation], expected_ms: Option<u64>) {
-        let found = write_outage(operations, Duration::from_millis(1000));
-        assert_eq!(found, expected_ms.map(Duration::from_millis));
+    fn outage(operations: &[Operation], expected_ms: u64) {
+        let (from, until) = (Duration::from_millis(1000), Duration::from_millis(10_000));
+        assert_eq!(write_outage(operations, from, until), Duration::from_millis(expected_ms));
     }
 
     #[test]
-    fn an_outage_lasts_from_the_first_failure_to_the_first_new_payment() {
-        let before = tried("a", 500, 600, false);
-        outage(&[before, tried("b", 1200, 1300, false), tried("c", 4000, 4100, true)], Some(2900));
+    fn an_outage_lasts_from_the_last_new_payment_to_the_next_one() {
+        let made = [900, 1300, 5200, 9500].map(|at| tried(&at.to_string(), at - 100, at, true));
+        outage(&made, 4300);
+        outage(&made[..3], 4800);
     }
     #[test]
     fn a_payment_that_had_failed_before_does_not_end_it() {
-        outage(
-            &[tried("b", 1200, 1300, false), tried("b", 2000, 2100, true), tried("c", 5000, 5200, true)],
-            Some(4000),
-        );
+        let late = [tried("b", 1200, 1300, false), tried("b", 2000, 2100, true), tried("c", 8000, 8200, true)];
+        outage(&late, 7200);
     }
     #[test]
-    fn an_outage_that_does_not_end_has_no_length() {
-        outage(&[tried("b", 1200, 1300, false), tried("a", 900, 1400, true)], None);
-        outage(&[tried("a", 1100, 1400, true)], None);
+    fn one_payment_that_fails_among_others_that_are_made_is_no_outage() {
+        let made = (10..100).map(|at| tried(&at.to_string(), at * 100 - 50, at * 100, true));
+        let all: Vec<Operation> = made.chain([tried("x", 2000, 2100, false)]).collect();
+        outage(&all, 100);
+    }
+    #[test]
+    fn an_outage_that_does_not_end_lasts_to_the_end() {
+        outage(&[tried("b", 1200, 1300, false), tried("a", 900, 1400, true)], 8600);
+        outage(&[], 9000);
     }
 
     #[track_caller]

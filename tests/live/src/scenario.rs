@@ -123,7 +123,8 @@ pub const LIVE: &[Live] = &[
         about: "Dublin is killed with payments that London lacks, and comes back as a primary: nobody writes there, its tail is kept, pg_rewind makes it a standby",
         like: "dublin-returns",
         fault: Fault::DublinReturns,
-        watched: Duration::from_secs(150),
+        // The driver looks once a minute: it finds the snapshot, has it copied, and finds the copy.
+        watched: Duration::from_secs(215),
         expect: Expect::Own(expect::the_tail_is_kept),
     },
     Live {

@@ -198,8 +198,9 @@ impl Stage {
             .filter(|it| it.ended > OUTAGE_AT && matches!(it.told, Told::Nothing))
             .count();
         self.say(format!(
-            "finds: {in_flight} requests were with eu-west-1 when it stood still; it committed {} of them after it went on, \
-             and told {} of those as made; {} are booked in eu-west-2 as well",
+            "finds: {in_flight} clients had no answer of eu-west-1 when it stood still; its database committed {} bookings after \
+             it went on, those that London had asked of it too, and told {} of them before eu-west-2 had them; {} \
+             are booked in eu-west-2 as well",
             late.len(),
             told.len(),
             late.keys().filter(|key| elsewhere.contains_key(*key)).count()

@@ -77,14 +77,26 @@ impl WriterLease {
         held.read_at = Some(asked);
     }
 
-    /// Whether this Region may now commit payments to the database of another: only while the epoch was read a short
-    /// while ago, and only to the Region that the epoch names.
+    /// The epoch under which this Region may now commit payments to the database of another: only while the epoch was read a
+    /// short while ago, and only to the Region that it names.
     #[must_use]
-    pub fn may_write_to(&self, database: Region) -> bool {
+    pub fn grant(&self, database: Region) -> Option<u64> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let fresh = held.read_at.is_some_and(|read| now < read + LEASE);
-        fresh && held.writer == Some(database) && held.writable_from.is_none_or(|from| now >= from)
+        let begun = held.writable_from.is_none_or(|from| Instant::now() >= from);
+        (held.is_fresh() && held.writer == Some(database) && begun).then_some(held.epoch)
+    }
+
+    /// Whether what was granted then is still so: the lease has not run out since, and no later epoch is known.
+    #[must_use]
+    pub fn still(&self, granted: u64) -> bool {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.is_fresh() && held.epoch == granted
+    }
+}
+
+impl Held {
+    fn is_fresh(&self) -> bool {
+        self.read_at.is_some_and(|read| Instant::now() < read + LEASE)
     }
 }
 
@@ -93,5 +105,53 @@ pub(crate) fn item(value: Value) -> Item {
     match value {
         Value::Object(item) => item,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Item::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(number: u64, writer: Region) -> Item {
+        item(json!({"number": {"N": number.to_string()}, "writer_region": {"S": writer.as_str()}}))
+    }
+
+    fn read(lease: &WriterLease, number: u64, writer: Region) {
+        lease.renew(Some(&epoch(number, writer)), Region::DUBLIN, Instant::now());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_granted_holds_while_the_same_epoch_is_read_again() {
+        let lease = WriterLease { held: Arc::default() };
+        read(&lease, 1, Region::DUBLIN);
+        assert_eq!(lease.grant(Region::DUBLIN), Some(1));
+        assert_eq!(lease.grant(Region::LONDON), None);
+        tokio::time::advance(LEASE - RENEW).await;
+        read(&lease, 1, Region::DUBLIN);
+        tokio::time::advance(LEASE - RENEW).await;
+        assert!(lease.still(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_granted_ends_when_the_epoch_was_not_read_for_a_lease() {
+        let lease = WriterLease { held: Arc::default() };
+        read(&lease, 1, Region::DUBLIN);
+        tokio::time::advance(LEASE).await;
+        assert!(!lease.still(1));
+        assert_eq!(lease.grant(Region::DUBLIN), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_granted_under_one_epoch_does_not_hold_under_the_next() {
+        let lease = WriterLease { held: Arc::default() };
+        read(&lease, 1, Region::DUBLIN);
+        read(&lease, 2, Region::LONDON);
+        assert!(!lease.still(1));
+        // The old writer's lease may still run: the new one is not granted before that is over.
+        assert_eq!(lease.grant(Region::LONDON), None);
+        tokio::time::advance(LEASE - RENEW).await;
+        read(&lease, 2, Region::LONDON);
+        tokio::time::advance(RENEW).await;
+        assert_eq!(lease.grant(Region::LONDON), Some(2));
     }
 }

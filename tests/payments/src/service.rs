@@ -185,8 +185,8 @@ impl PaymentsService {
         }
     }
 
-    /// The Region whose database this one may write to now.
-    fn database(&self) -> Result<Region, &'static str> {
+    /// The epoch under which this Region may write now.
+    fn database(&self) -> Result<u64, &'static str> {
         if self.trouble().writes_broken {
             return Err("database connections fail");
         }
@@ -196,9 +196,15 @@ impl PaymentsService {
             return Err("nobody answers where the writer was");
         }
         if self.short_cut == Some(ShortCut::LeaseIgnored) {
-            return Ok(database);
+            return Ok(0);
         }
-        if self.lease.may_write_to(database) { Ok(database) } else { Err("the writer lease has run out") }
+        self.lease.grant(database).ok_or("the writer lease has run out")
+    }
+
+    /// Whether what was granted then is still so.
+    fn still(&self, granted: u64) -> Result<(), &'static str> {
+        let holds = self.short_cut == Some(ShortCut::LeaseIgnored) || self.lease.still(granted);
+        if holds { Ok(()) } else { Err("the writer lease ran out on the way") }
     }
 
     async fn pay(&self, body: &Bytes) -> Result<String, Refusal> {
@@ -219,7 +225,9 @@ impl PaymentsService {
             None => self.charge(&payment).await?,
         };
         let reference = outcome.reference.clone();
-        self.book(&payment, &reference).await?;
+        let epoch = self.book(&payment, &reference).await?;
+        // What took longer than the lease has been committed into a ledger that nobody reads any more.
+        self.still(epoch).map_err(Refusal::Unavailable)?;
         self.acknowledge(&payment, &outcome).await?;
         self.store_receipt(&payment, &reference).await;
         let receipt = Receipt { region: self.region.to_string(), key: payment.key };
@@ -344,9 +352,9 @@ impl PaymentsService {
         }
     }
 
-    /// Books the payment where the epoch says, and only while this Region may: the check is made last.
-    async fn book(&self, payment: &PaymentRequest, reference: &str) -> Result<(), Refusal> {
-        self.database().map_err(Refusal::Unavailable)?;
+    /// Books the payment where the epoch says, and only while this Region may: the check is made last. Under which epoch it was.
+    async fn book(&self, payment: &PaymentRequest, reference: &str) -> Result<u64, Refusal> {
+        let epoch = self.database().map_err(Refusal::Unavailable)?;
         let row = LedgerRow {
             attempt_key: payment.key.clone(),
             network_reference: reference.to_owned(),
@@ -355,7 +363,7 @@ impl PaymentsService {
         };
         let booked = through_writer_endpoint(&self.world, self.region, Statement::Book(row));
         match self.step(booked).await.map_err(Refusal::Unavailable)? {
-            Ok(Reply::Done | Reply::Is(_)) => Ok(()),
+            Ok(Reply::Done | Reply::Is(_)) => Ok(epoch),
             Err(_) => Err(Refusal::Unavailable("the ledger takes no writes")),
         }
     }

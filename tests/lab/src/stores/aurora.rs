@@ -45,7 +45,7 @@ impl Aurora {
     /// The Region whose database the service in `at` may write to now.
     fn database(&self, at: Region) -> Option<Region> {
         let lease = self.leases.get(&at)?;
-        let named = DATA_REGIONS.into_iter().find(|database| lease.may_write_to(*database))?;
+        let named = DATA_REGIONS.into_iter().find(|database| lease.grant(*database).is_some())?;
         match self.standby {
             Standby::GlobalDatabase => writer_endpoint_region(&self.world).filter(|endpoint| *endpoint == named),
             Standby::ReadReplica | Standby::Snapshots => Some(named),

@@ -276,11 +276,9 @@ impl Service {
     /// Books the payment where the epoch says, and only while this Region may: the check is made last. Under which epoch it was.
     async fn book(&self, payment: &PaymentRequest, reference: &str) -> Result<u64, Refusal> {
         let Grant { link, epoch } = self.database().map_err(Refusal::Unavailable)?;
-        let statement = "INSERT INTO bookings (attempt_key, network_reference, kind, amount_minor, currency) \
-                         VALUES ($1, $2, 'capture', $3, $4) ON CONFLICT (attempt_key) DO NOTHING";
         let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
             [&payment.key, &reference, &payment.amount_minor, &payment.currency];
-        match tokio::time::timeout(STEP_MAX, link.client.execute(statement, &values)).await {
+        match tokio::time::timeout(STEP_MAX, link.client.execute(&link.book, &values)).await {
             Ok(Ok(_)) => Ok(epoch),
             Ok(Err(_)) => Err(Refusal::Unavailable("the ledger takes no writes")),
             Err(_) => {
