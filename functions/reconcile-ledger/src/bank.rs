@@ -74,7 +74,7 @@ impl Run<'_> {
 
     /// A statement of the bank has landed.
     pub(crate) async fn settle_statement(&self, key: &str, file: &Downloaded) -> Result<Value, Failure> {
-        let run = format!("bank-{}", file.digest.get(..12).unwrap_or(&file.digest));
+        let run = file.run("bank");
         let (entries, from, until) = match self.entries(key, file) {
             Ok(read) => read,
             Err(Stopped::Broken(problem)) => return self.put_aside(key, file, problem).await,

@@ -168,7 +168,7 @@ impl Run<'_> {
     }
 
     async fn settle_file(&self, asked: &Asked<'_>, file: &Downloaded) -> Result<Value, Failure> {
-        let run = format!("clearing-{}", file.digest.get(..12).unwrap_or(&file.digest));
+        let run = file.run("clearing");
         self.begin(asked, file, &run).await;
         let answer = match self.lay_side_by_side(asked, file, &run).await {
             Ok(outcome) => self.conclude_file(asked, file, &run, outcome).await?,

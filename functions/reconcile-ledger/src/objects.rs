@@ -35,6 +35,13 @@ pub(crate) struct Downloaded {
     pub(crate) digest: String,
 }
 
+impl Downloaded {
+    /// The run that settles it: the same for the same bytes.
+    pub(crate) fn run(&self, kind: &str) -> String {
+        format!("{kind}-{}", self.digest.get(..12).unwrap_or(&self.digest))
+    }
+}
+
 /// Why there is no file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DownloadError {

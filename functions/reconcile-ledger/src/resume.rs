@@ -75,11 +75,11 @@ impl Run<'_> {
         tracing::warn!(run, "that the file is being settled could not be noted: others write the list at once");
     }
 
-    /// Goes on with the first file that nobody has.
+    /// Goes on with the next file that nobody has.
     pub(crate) async fn go_on(&self) -> Result<Value, Failure> {
         let coordination = self.startup.coordination();
         let listed = coordination.unfinished_runs(&self.startup.region).await.map_err(unread)?;
-        for unfinished in &listed.runs {
+        for unfinished in listed.in_turn() {
             match unfinished.turn(&self.startup.region, self.startup.now(), self.deadline()) {
                 Turn::Held { .. } | Turn::Nothing => {}
                 Turn::GiveUp { invocations, began, progress } => {

@@ -104,7 +104,7 @@ impl Run<'_> {
 
     async fn plan(&self, asked: &Asked<'_>, slices: u32) -> Result<Value, Stopped> {
         let file = self.fetch_file(asked.key).await?;
-        let run = format!("clearing-{}", file.digest.get(..12).unwrap_or(&file.digest));
+        let run = file.run("clearing");
         let span = self.span(asked, &file, &run).await?;
         let date = |at: Timestamp| Offset::UTC.to_datetime(at).date();
         let (first, last) = (date(span.books.from), date(span.books.to));

@@ -62,6 +62,14 @@ impl UnfinishedRuns {
         self.runs.iter().find(|it| it.run == run)
     }
 
+    /// The one that the fewest invocations have had first: a file that fails each time keeps no other waiting.
+    #[must_use]
+    pub fn in_turn(&self) -> Vec<&Unfinished> {
+        let mut runs: Vec<&Unfinished> = self.runs.iter().collect();
+        runs.sort_by_key(|run| (run.invocations, run.began));
+        runs
+    }
+
     /// The same with a run as it is now; `None` where there is no room.
     #[must_use]
     pub fn with(&self, run: Unfinished) -> Option<Self> {
@@ -268,6 +276,14 @@ mod tests {
         assert_eq!(again.get("clearing-0f").map(|run| (run.invocations, run.held_until)), Some((2, at(1_800))));
         let ended = again.without("clearing-0f").unwrap();
         assert_eq!((ended.version, ended.runs.len(), ended.without("clearing-0f")), (3, 0, None));
+    }
+    #[test]
+    fn a_file_that_fails_each_time_keeps_no_other_waiting() {
+        let named = |name: &str, invocations| Unfinished { run: name.into(), invocations, ..begun() };
+        let listed = [named("fails", 7), named("new", 1), named("second", 2)];
+        let listed = listed.into_iter().fold(UnfinishedRuns::default(), |list, run| list.with(run).unwrap());
+        let names: Vec<&str> = listed.in_turn().iter().map(|run| run.run.as_str()).collect();
+        assert_eq!(names, ["new", "second", "fails"]);
     }
     #[test]
     fn the_list_is_bounded() {
